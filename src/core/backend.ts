@@ -1,0 +1,88 @@
+import type { PoolCapacity } from './capacity.ts';
+import type { GroupId, SnapshotId, VolumeId } from './ids.ts';
+import type { Page, PageRequest } from './paging.ts';
+import type { MemberEvidence, RoundPlan, RoundToken } from './round.ts';
+import type { CutRecord, Snapshot } from './snapshot.ts';
+import type { Content, Volume, VolumeSpec } from './volume.ts';
+import type { Bytes } from './bytes.ts';
+
+/** A block device of a volume as the kernel knows it now. */
+export interface AttachedDevice {
+  /** `/dev/loop7` */
+  readonly path: string;
+  /** `7:7`, as in mountinfo. */
+  readonly devNumber: string;
+  readonly readOnly: boolean;
+}
+
+/** How a member of a round is to be kept quiet. */
+export type FenceTarget =
+  | { readonly kind: 'filesystem'; readonly mountPoint: string; readonly device: AttachedDevice }
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'unfenceable'; readonly reason: string; readonly advice: string };
+
+export interface SnapshotFilter {
+  readonly sourceVolumeId?: VolumeId;
+}
+
+/**
+ * The port that turns one pool into volumes and snapshots. Implementations live in `backends/`, one folder each, and are
+ * held to `test/contract/backend.ts`.
+ *
+ * INVARIANTS
+ * - Every method that changes something is durable when it returns, atomic under a crash at any line, and idempotent:
+ *   creating what exists returns it (when the specification differs: `already-exists`), deleting what is gone succeeds.
+ * - Callers hold the lock of every id they pass; a backend does not lock ids.
+ * - What `get*` and `list*` return is committed; a cut that was not committed is never seen.
+ * - A signal cancels waits; it never leaves half a thing.
+ */
+export interface Backend {
+  readonly name: string;
+  /** Sizes of volumes are multiples of this many bytes. */
+  readonly sizeGranularity: Bytes;
+  readonly minVolumeBytes: Bytes;
+  readonly maxVolumeBytes: Bytes;
+
+  capacity(signal: AbortSignal): Promise<PoolCapacity>;
+
+  /** @throws DriverError resource-exhausted (pool), not-found (source), already-exists, out-of-range (smaller than source) */
+  createVolume(spec: VolumeSpec, signal: AbortSignal): Promise<Volume>;
+  getVolume(id: VolumeId): Promise<Volume | undefined>;
+  listVolumes(page: PageRequest): Promise<Page<Volume>>;
+  /** @throws DriverError failed-precondition while the volume is attached */
+  deleteVolume(id: VolumeId): Promise<void>;
+  /** Grows the volume, and its device when attached; never shrinks. Filesystems are the node's business. */
+  expandVolume(id: VolumeId, capacityBytes: Bytes, signal: AbortSignal): Promise<Volume>;
+  setContent(id: VolumeId, content: Content): Promise<Volume>;
+
+  /** Makes the volume a block device on this node; returns the present one when there is one of the same kind. */
+  attach(id: VolumeId, options: { readonly readOnly: boolean }): Promise<AttachedDevice>;
+  /** Every device the volume has now, read-only ones too. */
+  devices(id: VolumeId): Promise<readonly AttachedDevice[]>;
+  /** Detaches all devices of the volume, and verifies that they are gone. */
+  detach(id: VolumeId): Promise<void>;
+
+  fenceTarget(id: VolumeId): Promise<FenceTarget>;
+  /** Outside the window: checks space, makes what can be made early. @throws DriverError resource-exhausted, not-found */
+  prepareCut(plan: RoundPlan, signal: AbortSignal): Promise<void>;
+  /** Inside the window: snapshots one member, uncommitted. `recordCut` or `abortCut` must follow. */
+  cutMember(token: RoundToken, volumeId: VolumeId): Promise<void>;
+  /**
+   * After the thaw: makes the cut durable, still uncommitted: the promise that a commit will succeed.
+   * The sweep at start removes what was not sealed, and what was sealed for members of this node alone (nobody else can
+   * have committed it); a sealed part of a group that spans nodes waits for its coordinator.
+   */
+  sealCut(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void>;
+  /** Makes the snapshots of a sealed cut visible, all at once. Committing twice succeeds. */
+  commitCut(token: RoundToken): Promise<CutRecord>;
+  /** Deletes the snapshots of a cut that was not committed. Of an unknown token: succeeds. */
+  abortCut(token: RoundToken): Promise<void>;
+
+  getSnapshot(id: SnapshotId): Promise<Snapshot | undefined>;
+  listSnapshots(filter: SnapshotFilter, page: PageRequest): Promise<Page<Snapshot>>;
+  /** The node's part of a committed group. */
+  getGroup(id: GroupId): Promise<CutRecord | undefined>;
+  /** @throws DriverError failed-precondition for a member of a group */
+  deleteSnapshot(id: SnapshotId): Promise<void>;
+  deleteGroup(id: GroupId): Promise<void>;
+}

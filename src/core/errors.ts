@@ -1,0 +1,52 @@
+/**
+ * Every failure that a caller can act on is a DriverError with one of these codes.
+ * `rpc/status.ts` maps them to gRPC, both ways; anything else that is thrown becomes INTERNAL there.
+ */
+export type ErrorCode =
+  | 'invalid-argument'
+  | 'not-found'
+  | 'already-exists'
+  | 'out-of-range'
+  | 'failed-precondition'
+  | 'resource-exhausted'
+  | 'aborted'
+  | 'unavailable'
+  | 'unimplemented'
+  | 'cancelled'
+  | 'deadline-exceeded'
+  | 'data-loss'
+  | 'internal';
+
+export class DriverError extends Error {
+  override readonly name = 'DriverError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** A request field is wrong. `field` is its name in the protocol, `reason` says what is allowed. */
+export function invalidArgument(field: string, reason: string): DriverError {
+  return new DriverError('invalid-argument', `${field}: ${reason}`);
+}
+
+export function notFound(kind: 'volume' | 'snapshot' | 'group snapshot' | 'node', id: string): DriverError {
+  return new DriverError('not-found', `${kind} ${JSON.stringify(id)} does not exist`);
+}
+
+export function hasCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof DriverError && error.code === code;
+}
+
+/** Message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return Error.isError(error) ? error.message : String(error);
+}
+
+/** True for a Node.js system error with this code (`ENOENT`, ...). */
+export function isErrno(error: unknown, ...codes: string[]): boolean {
+  // Not `instanceof`: jest runs tests in a realm of its own, whose Error is another one.
+  return Error.isError(error) && 'code' in error && codes.includes(String(error.code));
+}

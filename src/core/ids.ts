@@ -1,0 +1,83 @@
+/**
+ * Ids say where a thing lives and are derived from its CSI name (DESIGN.md, invariant 2):
+ *
+ *   vol-<hash>.<node>    snap-<hash>.<node>    group-<hash>
+ *
+ * `<hash>` is 26 characters of base32 (128 bits of SHA-256): CSI names may be 128 bytes of anything, ids and file names
+ * may not. A retry of CreateVolume therefore computes the same id and finds its own volume. The part before the dot is
+ * safe as a file name. A group spans nodes, so its id carries none; its members' ids do.
+ */
+import { createHash } from 'node:crypto';
+
+export type NodeName = string;
+export type VolumeId = string;
+export type SnapshotId = string;
+export type GroupId = string;
+
+/** CSI strings are 128 bytes at most (CSI specification, "Size Limits"); the prefix and hash of an id take 32. */
+export const MAX_NODE_NAME_LENGTH = 96;
+
+const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
+const HASH_LENGTH = 26;
+const NODE = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
+const ID = /^(vol|snap)-([a-z2-7]{26})\.([a-z0-9.-]+)$/;
+const GROUP_ID = /^group-([a-z2-7]{26})$/;
+
+/** A node name as Kubernetes allows it (RFC 1123 subdomain), short enough to fit in an id. */
+export function isNodeName(name: string): boolean {
+  return name.length <= MAX_NODE_NAME_LENGTH && NODE.test(name);
+}
+
+export function volumeId(node: NodeName, name: string): VolumeId {
+  return `vol-${hash('volume', name)}.${node}`;
+}
+
+export function snapshotId(node: NodeName, name: string): SnapshotId {
+  return `snap-${hash('snapshot', name)}.${node}`;
+}
+
+/** The id of one member of a group snapshot: derived from the group's name and the member's volume. */
+export function memberSnapshotId(node: NodeName, groupName: string, volume: VolumeId): SnapshotId {
+  return `snap-${hash('member', groupName, volume)}.${node}`;
+}
+
+export function groupId(name: string): GroupId {
+  return `group-${hash('group', name)}`;
+}
+
+export interface ParsedId {
+  readonly kind: 'volume' | 'snapshot';
+  readonly node: NodeName;
+  /** The id without its node: safe as a file name. */
+  readonly local: string;
+}
+
+/** Undefined for anything that this driver cannot have made: such a thing simply does not exist. */
+export function parseId(id: string): ParsedId | undefined {
+  const match = ID.exec(id);
+  if (!match || !isNodeName(match[3] ?? '')) return undefined;
+  return { kind: match[1] === 'vol' ? 'volume' : 'snapshot', node: match[3] ?? '', local: `${match[1]}-${match[2]}` };
+}
+
+export function isGroupId(id: string): boolean {
+  return GROUP_ID.test(id);
+}
+
+/** The node in an id, or undefined when it is not one of our ids of this kind. */
+export function nodeOf(kind: ParsedId['kind'], id: string): NodeName | undefined {
+  const parsed = parseId(id);
+  return parsed?.kind === kind ? parsed.node : undefined;
+}
+
+function hash(...parts: readonly string[]): string {
+  const digest = createHash('sha256');
+  // Length-prefixed, so that ("a","bc") and ("ab","c") differ.
+  for (const part of parts) digest.update(`${Buffer.byteLength(part)}:${part}`);
+  let bits = BigInt(`0x${digest.digest('hex').slice(0, 33)}`) >> 2n; // 130 of 132 bits
+  let text = '';
+  for (let i = 0; i < HASH_LENGTH; i++) {
+    text = BASE32.charAt(Number(bits & 31n)) + text;
+    bits >>= 5n;
+  }
+  return text;
+}

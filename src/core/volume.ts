@@ -1,0 +1,48 @@
+import type { Bytes } from './bytes.ts';
+import type { NodeName, SnapshotId, VolumeId } from './ids.ts';
+
+export const FS_TYPES = ['ext4', 'xfs', 'btrfs'] as const;
+export type FsType = (typeof FS_TYPES)[number];
+export const DEFAULT_FS_TYPE: FsType = 'ext4';
+
+/**
+ * What a volume is known to hold. Only `blank` and `formatting` may ever be formatted (DESIGN.md, invariant 4):
+ *
+ *   blank ── before mkfs ──▶ formatting ── after mkfs ──▶ filesystem
+ *     └──── before it is handed out as a block device ──▶ raw
+ *
+ * A crash inside mkfs leaves `formatting`: nobody has used the filesystem yet, so mkfs may run again.
+ */
+export type Content =
+  | { readonly kind: 'blank' }
+  | { readonly kind: 'formatting'; readonly fsType: FsType }
+  /** `identity: 'copied'`: the filesystem still has its source's UUID. */
+  | { readonly kind: 'filesystem'; readonly fsType: FsType; readonly identity: 'own' | 'copied' }
+  | { readonly kind: 'raw' };
+
+export type ContentSource =
+  | { readonly kind: 'snapshot'; readonly id: SnapshotId }
+  | { readonly kind: 'volume'; readonly id: VolumeId };
+
+export interface Volume {
+  readonly id: VolumeId;
+  /** The name that the CO gave in CreateVolume. */
+  readonly name: string;
+  readonly node: NodeName;
+  readonly capacityBytes: Bytes;
+  readonly content: Content;
+  readonly source?: ContentSource;
+  /** StorageClass parameters and the like, as given. */
+  readonly parameters: Readonly<Record<string, string>>;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+}
+
+/** What CreateVolume asks a node for. Sizes are already decided. */
+export interface VolumeSpec {
+  readonly id: VolumeId;
+  readonly name: string;
+  readonly capacityBytes: Bytes;
+  readonly source?: ContentSource;
+  readonly parameters: Readonly<Record<string, string>>;
+}
