@@ -15,10 +15,5 @@ const tier = (name, testTimeout) => ({
 });
 
 export default {
-  projects: [
-    tier('unit', 30_000),
-    tier('contract', 120_000),
-    tier('integration', 300_000),
-    tier('fault', 900_000),
-  ],
+  projects: [tier('unit', 30_000), tier('contract', 120_000), tier('integration', 300_000), tier('fault', 900_000)],
 };
