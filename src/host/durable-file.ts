@@ -1,0 +1,59 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open, rename, rm, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { isErrno } from '../core/errors.ts';
+
+/**
+ * Writes a whole file so that a crash at any line leaves the old content or the new, never a part; it is on disk when
+ * this returns. A crash may leave `.<name>.<random>.tmp` behind, which means nothing.
+ */
+export async function writeFileDurably(path: string, text: string): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    {
+      await using file = await open(temporary, 'wx', 0o600);
+      await file.writeFile(text);
+      // Before the rename, or the new name could be on disk before the content is.
+      await file.sync();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncFolder(dirname(path));
+}
+
+/** Renames within one filesystem, replacing; both folders are on disk when this returns. */
+export async function renameDurably(from: string, to: string): Promise<void> {
+  await rename(from, to);
+  // The new place first: better twice than nowhere.
+  await syncFolder(dirname(to));
+  if (dirname(from) !== dirname(to)) await syncFolder(dirname(from));
+}
+
+/** @returns false when there was nothing to remove; its absence is on disk either way */
+export async function unlinkDurably(path: string): Promise<boolean> {
+  let existed = true;
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+    existed = false;
+  }
+  await syncFolder(dirname(path));
+  return existed;
+}
+
+/** Puts a folder's names on disk (fsync of the folder). */
+export async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  await folder.sync();
+}
+
+/** Puts a file's content and size on disk (fsync); any descriptor of the file will do. */
+export async function syncFile(path: string): Promise<void> {
+  await using file = await open(path, constants.O_RDONLY);
+  await file.sync();
+}

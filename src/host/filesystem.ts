@@ -1,0 +1,106 @@
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { type Bytes, formatBytes, MiB } from '../core/bytes.ts';
+import { DriverError } from '../core/errors.ts';
+import type { FsType } from '../core/volume.ts';
+import { run } from './exec.ts';
+import { BLKGETSIZE64 } from './ioctl.ts';
+import { ioctl } from './libc.ts';
+
+export { type CheckResult, checkFilesystem } from './filesystem-check.ts';
+export { filesystemBytes, probeSignature, type Signature } from './filesystem-probe.ts';
+
+const LONG_MS = 600_000;
+
+/** The least device that a filesystem of this type fits on, with room for its journal. */
+const MIN_BYTES: Readonly<Record<FsType, Bytes>> = { ext4: 8n * MiB, xfs: 300n * MiB, btrfs: 16n * MiB };
+
+// Below this, separate block groups for data and metadata waste more than they are worth, or do not fit.
+const BTRFS_MIXED_BELOW = 128n * MiB;
+
+/**
+ * Everything that Linux 5.14 mounts, named one by one: what mkfs makes by default follows its own version, and newer
+ * ones add what older kernels refuse (orphan_file, metadata_csum_seed; nrext64; block-group-tree).
+ */
+const EXT4_FEATURES = [
+  'none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file',
+  'huge_file,dir_nlink,extra_isize,metadata_csum',
+].join(',');
+
+/** @throws DriverError failed-precondition when a device of this size is too small for the type */
+export function requireRoomFor(fsType: FsType, deviceBytes: Bytes): void {
+  if (deviceBytes >= MIN_BYTES[fsType]) return;
+  const least = formatBytes(MIN_BYTES[fsType]);
+  const reason = `${fsType} needs a volume of at least ${least}, this one has ${formatBytes(deviceBytes)}`;
+  throw new DriverError('failed-precondition', reason);
+}
+
+/**
+ * Makes a filesystem on a device that is known to be blank: nothing is discarded or looked at first, and whatever is
+ * there is overwritten.
+ * @throws DriverError failed-precondition (device too small, tool missing), cancelled; CommandError
+ */
+export async function makeFilesystem(
+  device: string,
+  fsType: FsType,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<void> {
+  const bytes = await deviceBytes(device);
+  requireRoomFor(fsType, bytes);
+  await run(await mkfsCommand(device, fsType, bytes), { timeoutMs: LONG_MS, ...(signal && { signal }) });
+}
+
+/**
+ * Grows a mounted filesystem to the size of its device; one that fills it already succeeds.
+ * @throws CommandError, also while it is frozen (ext4) or mounted read-only
+ */
+export async function growFilesystem(fsType: FsType, device: string, mountPoint: string): Promise<void> {
+  const commands: Readonly<Record<FsType, readonly string[]>> = {
+    ext4: ['resize2fs', device],
+    xfs: ['xfs_growfs', '-d', mountPoint],
+    btrfs: ['btrfs', 'filesystem', 'resize', 'max', mountPoint],
+  };
+  await run(commands[fsType], { timeoutMs: LONG_MS });
+}
+
+/**
+ * Gives an unmounted copy of a btrfs filesystem a UUID of its own: the kernel takes two with the same for one
+ * filesystem. Only the superblocks are written (metadata_uuid), whatever its size.
+ */
+export async function renewIdentity(device: string, fsType: 'btrfs'): Promise<void> {
+  const commands = { btrfs: ['btrfstune', '-m', device] } as const;
+  await run(commands[fsType]);
+}
+
+/** Size of a block device, in bytes (BLKGETSIZE64). */
+export async function deviceBytes(device: string): Promise<Bytes> {
+  await using file = await open(device, constants.O_RDONLY);
+  const size = Buffer.alloc(8);
+  await ioctl(file.fd, BLKGETSIZE64, size);
+  return size.readBigUInt64LE();
+}
+
+async function mkfsCommand(device: string, fsType: FsType, bytes: Bytes): Promise<string[]> {
+  switch (fsType) {
+    case 'ext4': {
+      // No blocks kept for root: a volume belongs to one workload, which was promised all of it.
+      const layout = ['-b', '4096', '-I', '256', '-i', '16384', '-m', '0', '-O', EXT4_FEATURES];
+      return ['mkfs.ext4', '-q', '-F', ...layout, '-E', 'lazy_itable_init=1,lazy_journal_init=1,nodiscard', device];
+    }
+    case 'xfs': {
+      const metadata = 'crc=1,finobt=1,reflink=1,bigtime=1,inobtcount=1,rmapbt=0';
+      return ['mkfs.xfs', '-q', '-f', '-K', '-m', metadata, '-i', 'sparse=1,nrext64=0', device];
+    }
+    case 'btrfs': {
+      const mixed = bytes < BTRFS_MIXED_BELOW ? ['--mixed'] : [];
+      const features = (await knowsBlockGroupTree()) ? ['-O', '^block-group-tree'] : [];
+      return ['mkfs.btrfs', '-q', '-f', '-K', '-d', 'single', '-m', 'single', ...mixed, ...features, device];
+    }
+  }
+}
+
+/** Newer mkfs.btrfs make it by default, Linux 6.1 mounts it first; older ones refuse to be told not to. */
+async function knowsBlockGroupTree(): Promise<boolean> {
+  const { stderr, stdout } = await run(['mkfs.btrfs', '-O', 'list-all']);
+  return `${stdout}${stderr}`.includes('block-group-tree');
+}

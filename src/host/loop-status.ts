@@ -1,0 +1,157 @@
+/** What the kernel says about loop devices: sysfs for which are bound, LOOP_GET_STATUS64 for what they are bound to. */
+import { constants, existsSync } from 'node:fs';
+import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
+import type { Bytes } from '../core/bytes.ts';
+import { isErrno } from '../core/errors.ts';
+import { run } from './exec.ts';
+import { BLKGETSIZE64, LOOP_GET_STATUS64 } from './ioctl.ts';
+import { ioctl } from './libc.ts';
+
+export interface LoopDevice {
+  /** `/dev/loop7` */
+  readonly path: string;
+  /** `7:7` */
+  readonly devNumber: string;
+  /** As the kernel shows it now: follows renames, ends in ` (deleted)` when the file has no name any more. */
+  readonly backingPath: string;
+  /** st_dev and st_ino of the backing file: what it is known by. */
+  readonly backingDev: bigint;
+  readonly backingIno: bigint;
+  readonly readOnly: boolean;
+  readonly directIo: boolean;
+  readonly sizeBytes: Bytes;
+}
+
+// linux/loop.h: struct loop_info64.
+export const LOOP_INFO64_BYTES = 232;
+export const INFO_FLAGS_OFFSET = 52;
+export const INFO_FILE_NAME_OFFSET = 56;
+export const INFO_FILE_NAME_BYTES = 64;
+export const LO_FLAGS_READ_ONLY = 1;
+export const LO_FLAGS_AUTOCLEAR = 4;
+export const LO_FLAGS_DIRECT_IO = 16;
+
+/** Which backing file a device has, by inode. */
+export interface Binding {
+  readonly backingDev: bigint;
+  readonly backingIno: bigint;
+}
+
+export interface LoopStatus extends Binding {
+  readonly flags: number;
+  /** struct loop_info64 as the kernel gave it. */
+  readonly info: Buffer;
+}
+
+export function loopPath(number: number): string {
+  return `/dev/loop${number}`;
+}
+
+/** From sysfs, so without touching the device. A device that is being detached counts until it is free. */
+export function isBound(number: number): boolean {
+  return existsSync(`/sys/block/loop${number}/loop`);
+}
+
+/** Counts up with every new binding of the device; undefined on kernels before 5.15. */
+export async function diskSequence(number: number): Promise<string | undefined> {
+  return (await readSysfs(number, 'diskseq'))?.trim();
+}
+
+/** Numbers of all devices that have a backing file. */
+export async function boundNumbers(): Promise<number[]> {
+  const names = await readdir('/sys/block');
+  return names
+    .map((name) => /^loop(\d+)$/.exec(name)?.[1])
+    .filter((digits) => digits !== undefined)
+    .map(Number)
+    .filter(isBound);
+}
+
+/** @returns undefined when nothing is bound to it (ENXIO) */
+export async function loopStatus(device: FileHandle): Promise<LoopStatus | undefined> {
+  const info = Buffer.alloc(LOOP_INFO64_BYTES);
+  try {
+    await ioctl(device.fd, LOOP_GET_STATUS64, info);
+  } catch (error) {
+    if (isErrno(error, 'ENXIO')) return undefined;
+    throw error;
+  }
+  return {
+    backingDev: info.readBigUInt64LE(0),
+    backingIno: info.readBigUInt64LE(8),
+    flags: info.readUInt32LE(INFO_FLAGS_OFFSET),
+    info,
+  };
+}
+
+/**
+ * Looks at one device. Opening it keeps it from being detached for as long as this takes, so a detach elsewhere waits a
+ * little (`detachLoop` does).
+ * @returns undefined when it is not bound, or not to what is `wanted`
+ */
+export async function describeLoop(number: number, wanted?: Binding): Promise<LoopDevice | undefined> {
+  try {
+    await using device = await openLoop(number, constants.O_RDONLY);
+    const status = await loopStatus(device);
+    if (!status || (wanted && !isSameFile(status, wanted))) return undefined;
+    const size = Buffer.alloc(8);
+    await ioctl(device.fd, BLKGETSIZE64, size);
+    const [devNumber, backingPath] = await Promise.all([loopDevNumber(number), readSysfs(number, 'loop/backing_file')]);
+    if (backingPath === undefined) return undefined;
+    return {
+      path: loopPath(number),
+      devNumber,
+      backingPath: backingPath.replace(/\n$/, ''),
+      backingDev: status.backingDev,
+      backingIno: status.backingIno,
+      readOnly: (status.flags & LO_FLAGS_READ_ONLY) !== 0,
+      directIo: (status.flags & LO_FLAGS_DIRECT_IO) !== 0,
+      sizeBytes: size.readBigUInt64LE(),
+    };
+  } catch (error) {
+    // Removed or detached while we looked.
+    if (isErrno(error, 'ENXIO', 'ENODEV', 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+export function isSameFile(one: Binding, other: Binding): boolean {
+  return one.backingDev === other.backingDev && one.backingIno === other.backingIno;
+}
+
+/** `7:7`; not simply the number, since the parameter loop.max_part shifts the minors. */
+export async function loopDevNumber(number: number): Promise<string> {
+  return ((await readSysfs(number, 'dev')) ?? '').trim();
+}
+
+/** Opens the node of a device, which is made where /dev is no devtmpfs (in a container). */
+export async function openLoop(number: number, flags: number): Promise<FileHandle> {
+  try {
+    return await open(loopPath(number), flags);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+    const [major, minor] = (await loopDevNumber(number)).split(':');
+    if (!major || !minor) throw error;
+    await makeNode(loopPath(number), major, minor);
+    return open(loopPath(number), flags);
+  }
+}
+
+export async function readSysfs(number: number, name: string): Promise<string | undefined> {
+  try {
+    return await readFile(`/sys/block/loop${number}/${name}`, 'utf8');
+  } catch (error) {
+    // Attributes of a binding go away with it; a read that was under way says ENXIO, or ENODEV.
+    if (isErrno(error, 'ENOENT', 'ENXIO', 'ENODEV')) return undefined;
+    throw error;
+  }
+}
+
+async function makeNode(path: string, major: string, minor: string): Promise<void> {
+  try {
+    await run(['mknod', '-m', '0660', path, 'b', major, minor]);
+  } catch (error) {
+    // Someone else was faster.
+    if (!(await stat(path).catch(() => undefined))?.isBlockDevice()) throw error;
+  }
+}

@@ -1,0 +1,137 @@
+import { constants } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DriverError, isErrno } from '../core/errors.ts';
+import { LOOP_CLR_FD, LOOP_SET_CAPACITY, LOOP_SET_STATUS64 } from './ioctl.ts';
+import { ioctl } from './libc.ts';
+import {
+  type Binding,
+  boundNumbers,
+  describeLoop,
+  diskSequence,
+  INFO_FLAGS_OFFSET,
+  isBound,
+  isSameFile,
+  LO_FLAGS_AUTOCLEAR,
+  type LoopDevice,
+  loopDevNumber,
+  loopStatus,
+  openLoop,
+} from './loop-status.ts';
+import { mountsOfDevice } from './mount-table.ts';
+
+export { type AttachedLoop, type AttachOptions, attachLoop } from './loop-attach.ts';
+export type { Binding, LoopDevice } from './loop-status.ts';
+
+// Long enough for udev's probing and for somebody's last write back; short enough for an RPC.
+const DETACH_WAIT_MS = 5_000;
+
+/** Every loop device that has a backing file, also those of other programs. */
+export async function listLoops(): Promise<LoopDevice[]> {
+  return describeAll();
+}
+
+/**
+ * The loop devices whose backing file is this one, by device and inode: found after a rename, and under any path.
+ * None when the file does not exist.
+ */
+export async function findLoops(backingPath: string): Promise<LoopDevice[]> {
+  try {
+    const { dev, ino } = await stat(backingPath, { bigint: true });
+    return await describeAll({ backingDev: dev, backingIno: ino });
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+/**
+ * Detaches a loop device and sees to it that it really is: the kernel answers success and detaches later when someone
+ * has it open. A device that is not attached succeeds.
+ * @param expected detach only what is bound to this file; a device that meanwhile got another one is left alone
+ * @throws DriverError failed-precondition when it is mounted, or still open elsewhere after a few seconds: it then stays
+ *   attached, as it was; cancelled when the signal fires while waiting
+ */
+export async function detachLoop(devicePath: string, signal?: AbortSignal, expected?: Binding): Promise<void> {
+  const number = loopNumber(devicePath);
+  const binding = await clear(number, expected);
+  if (!binding) return;
+  const deadline = performance.now() + DETACH_WAIT_MS;
+  for (let pause = 1; await stillBound(number, binding); pause = Math.min(pause * 2, 100)) {
+    if (signal?.aborted || performance.now() > deadline) {
+      if (await keep(number, binding)) throw refused(devicePath, signal);
+      return;
+    }
+    await sleep(pause);
+  }
+}
+
+/** Tells the device that its backing file has grown (LOOP_SET_CAPACITY); works while it is mounted. */
+export async function resizeLoop(devicePath: string): Promise<void> {
+  await using device = await openLoop(loopNumber(devicePath), constants.O_RDWR);
+  await ioctl(device.fd, LOOP_SET_CAPACITY, 0n);
+}
+
+interface Cleared extends Binding {
+  readonly sequence: string | undefined;
+}
+
+/** Asks the kernel to detach. @returns what to wait for; undefined when there is nothing to do */
+async function clear(number: number, expected: Binding | undefined): Promise<Cleared | undefined> {
+  if (!isBound(number)) return undefined;
+  try {
+    // Held open from the look to the act: what is open can't be bound to another file meanwhile.
+    await using device = await openLoop(number, constants.O_RDONLY);
+    const status = await loopStatus(device);
+    if (!status || (expected && !isSameFile(status, expected))) return undefined;
+    const sequence = await diskSequence(number);
+    const [mounted] = await mountsOfDevice(await loopDevNumber(number));
+    if (mounted) {
+      throw new DriverError('failed-precondition', `/dev/loop${number} is mounted on ${mounted.mountPoint}`);
+    }
+    await ioctl(device.fd, LOOP_CLR_FD, 0n);
+    return { backingDev: status.backingDev, backingIno: status.backingIno, sequence };
+  } catch (error) {
+    // Someone else detached it.
+    if (isErrno(error, 'ENXIO', 'ENOENT', 'ENODEV')) return undefined;
+    throw error;
+  }
+}
+
+/** Looks through sysfs only: opening the device would itself put off the detach. */
+async function stillBound(number: number, { sequence }: Cleared): Promise<boolean> {
+  return isBound(number) && (sequence === undefined || (await diskSequence(number)) === sequence);
+}
+
+/** Takes back the pending detach, so that a refusal changes nothing. @returns false when it was detached after all */
+async function keep(number: number, binding: Cleared): Promise<boolean> {
+  try {
+    await using device = await openLoop(number, constants.O_RDONLY);
+    const status = await loopStatus(device);
+    if (!status || !isSameFile(status, binding)) return false;
+    status.info.writeUInt32LE(status.flags & ~LO_FLAGS_AUTOCLEAR, INFO_FLAGS_OFFSET);
+    await ioctl(device.fd, LOOP_SET_STATUS64, status.info);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENXIO', 'ENOENT', 'ENODEV')) return false;
+    throw error;
+  }
+}
+
+function refused(devicePath: string, signal: AbortSignal | undefined): DriverError {
+  return signal?.aborted
+    ? new DriverError('cancelled', `detaching ${devicePath} was cancelled`, { cause: signal.reason })
+    : new DriverError('failed-precondition', `${devicePath} is still open in another process`);
+}
+
+async function describeAll(wanted?: Binding): Promise<LoopDevice[]> {
+  const numbers = await boundNumbers();
+  const found = await Promise.all(numbers.map((number) => describeLoop(number, wanted)));
+  return found.filter((device) => device !== undefined);
+}
+
+function loopNumber(devicePath: string): number {
+  const digits = /^\/dev\/loop(\d+)$/.exec(devicePath)?.[1];
+  if (digits === undefined) throw new DriverError('internal', `${devicePath} is no loop device`);
+  return Number(digits);
+}

@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../core/errors.ts';
+import { FICLONE, FS_IOC_FSGETXATTR } from './ioctl.ts';
+import { ioctl } from './libc.ts';
+
+/**
+ * Makes `target` a reflink of `source`: all blocks shared, no byte copied, the same size. Writes and reads of the source
+ * wait meanwhile, about 15 microseconds per extent on XFS. Not synced: the caller knows when.
+ * @throws Error EEXIST when the target is there; SystemError EOPNOTSUPP or EXDEV where it can't be done, ENOSPC
+ */
+export async function cloneFile(source: string, target: string): Promise<void> {
+  await using from = await open(source, constants.O_RDONLY);
+  await using to = await open(target, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+  try {
+    await ioctl(to.fd, FICLONE, BigInt(from.fd));
+  } catch (error) {
+    await rm(target, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * How many extents a file has: what a clone of it will cost. At once, whatever the answer (FS_IOC_FSGETXATTR).
+ * Only XFS counts; the others say 0.
+ */
+export async function extentCount(path: string): Promise<number> {
+  await using file = await open(path, constants.O_RDONLY);
+  // struct fsxattr: xflags, extsize, nextents, projid, cowextsize, 8 bytes of padding.
+  const attributes = Buffer.alloc(28);
+  await ioctl(file.fd, FS_IOC_FSGETXATTR, attributes);
+  return attributes.readUInt32LE(8);
+}
+
+/** Whether files in a folder can be reflinked: looks by doing it, since XFS may be made without. Leaves nothing. */
+export async function supportsReflink(folder: string): Promise<boolean> {
+  const probe = join(folder, `.reflink-probe-${randomBytes(6).toString('hex')}`);
+  const copy = `${probe}-copy`;
+  try {
+    {
+      await using file = await open(probe, 'wx', 0o600);
+      await file.writeFile(Buffer.alloc(4096, 1));
+    }
+    await cloneFile(probe, copy);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'EOPNOTSUPP', 'ENOTSUP', 'ENOTTY', 'EINVAL', 'EXDEV', 'ENOSYS')) return false;
+    throw error;
+  } finally {
+    await Promise.all([probe, copy].map((path) => rm(path, { force: true })));
+  }
+}
