@@ -1,19 +1,17 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
-import { DriverError } from '../core/errors.ts';
-import { COMMAND_ENV, describeMissing } from './tools.ts';
+import { DriverError, isErrno } from '../core/errors.ts';
+import { COMMAND_ENV, notInstalled } from './tools.ts';
 
 export interface ChildOptions {
   /** Added to the fixed environment of every command. */
   readonly env?: Readonly<Record<string, string>>;
+  /** As in node:child_process; everything is ignored unless told. */
+  readonly stdio?: StdioOptions;
   /** In a process group and session of its own: what kills this process's group does not reach it. */
   readonly detached?: boolean;
   readonly cwd?: string;
-}
-
-export interface ChildStdio {
-  /** As in node:child_process. */
-  readonly stdio: StdioOptions;
 }
 
 export interface ChildExit {
@@ -22,8 +20,14 @@ export interface ChildExit {
 }
 
 /** A process that was started and goes on. */
-export interface RunningChild {
+export interface Child {
   readonly pid: number;
+  /** Null where `stdio` asked for no pipe. */
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+  readonly stderr: Readable | null;
+  /** All pipes by descriptor, for those past 2. */
+  readonly stdio: readonly (Readable | Writable | null | undefined)[];
   /** Resolves when it has ended, and was reaped; never rejects. */
   readonly exited: Promise<ChildExit>;
   /** @returns false when it has ended already */
@@ -32,52 +36,41 @@ export interface RunningChild {
   unref(): void;
 }
 
-export interface ChildHandle extends RunningChild {
-  readonly stdin: Writable;
-  readonly stdout: Readable;
-}
-
-export interface CustomChildHandle extends RunningChild {
-  /** The pipes by descriptor; null where `stdio` asked for none. */
-  readonly stdio: readonly (Readable | Writable | null | undefined)[];
-}
-
 /**
- * Starts a long-lived child process; for commands that end by themselves there is `run`. Without `stdio`, standard
- * input and output are pipes, and standard error is this process's.
- * @throws DriverError failed-precondition when it can't be started
+ * Starts a long-lived child process; for commands that end by themselves there is `run`.
+ * @throws DriverError failed-precondition when the command is not there, internal when it can't be started
  */
-export function startChild(argv: readonly string[], options?: ChildOptions): ChildHandle;
-export function startChild(argv: readonly string[], options: ChildOptions & ChildStdio): CustomChildHandle;
-export function startChild(
-  argv: readonly string[],
-  options: ChildOptions & Partial<ChildStdio> = {},
-): ChildHandle | CustomChildHandle {
+export async function startChild(argv: readonly string[], options: ChildOptions = {}): Promise<Child> {
   const [file = '', ...args] = argv;
   const child = spawn(file, args, {
-    stdio: options.stdio ?? ['pipe', 'pipe', 'inherit'],
+    stdio: options.stdio ?? 'ignore',
     detached: options.detached ?? false,
     env: { ...COMMAND_ENV, ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   });
-  // Unhandled, an 'error' event would end this process. A failed start shows in the missing pid, right here; later ones
-  // only repeat what kill() and the pipes report.
-  child.on('error', () => undefined);
-  if (child.pid === undefined) {
-    throw new DriverError('failed-precondition', `${file} can't be started: ${describeMissing(file)}`);
+  const exited = exitOf(child);
+  try {
+    await once(child, 'spawn');
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT')) throw notInstalled(file, cause);
+    throw new DriverError('internal', `${file} can't be started`, { cause });
   }
-  const running = runningChild(child, child.pid);
-  const { stdin, stdout, stdio } = child;
-  return options.stdio === undefined && stdin && stdout ? { ...running, stdin, stdout } : { ...running, stdio };
-}
-
-function runningChild(child: ChildProcess, pid: number): RunningChild {
+  // After the start an 'error' event only repeats what kill() or the pipes report; unhandled it would end the process.
+  child.on('error', () => undefined);
   return {
-    pid,
-    exited: new Promise((resolve) => {
-      child.once('exit', (code, signal) => resolve({ code, signal }));
-    }),
+    pid: child.pid ?? 0,
+    stdin: child.stdin,
+    stdout: child.stdout,
+    stderr: child.stderr,
+    stdio: child.stdio,
+    exited,
     kill: (signal) => child.kill(signal),
     unref: () => child.unref(),
   };
+}
+
+function exitOf(child: ChildProcess): Promise<ChildExit> {
+  return new Promise((resolve) => {
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
 }
