@@ -1,10 +1,10 @@
+import type { Bytes } from './bytes.ts';
 import type { PoolCapacity } from './capacity.ts';
 import type { GroupId, SnapshotId, VolumeId } from './ids.ts';
 import type { Page, PageRequest } from './paging.ts';
 import type { MemberEvidence, RoundPlan, RoundToken } from './round.ts';
 import type { CutRecord, Snapshot } from './snapshot.ts';
 import type { Content, Volume, VolumeSpec } from './volume.ts';
-import type { Bytes } from './bytes.ts';
 
 /** A block device of a volume as the kernel knows it now. */
 export interface AttachedDevice {

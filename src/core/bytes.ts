@@ -26,9 +26,12 @@ const UNITS = new Map<string, Bytes>([
  */
 export function parseBytes(field: string, text: string): Bytes {
   const match = /^(\d{1,19})(?:\.(\d{1,3}))?\s*([KMGT]i(?:B)?)?$/.exec(text.trim());
-  const unit = match && UNITS.get(match[3] ?? '');
+  const unit = match ? UNITS.get(match[3] ?? '') : undefined;
   if (!match || unit === undefined) {
-    throw invalidArgument(field, `${JSON.stringify(text)} is not a size; write bytes or a number with KiB, MiB, GiB or TiB`);
+    throw invalidArgument(
+      field,
+      `${JSON.stringify(text)} is not a size; write bytes or a number with KiB, MiB, GiB or TiB`,
+    );
   }
   const fraction = (match[2] ?? '').padEnd(3, '0');
   return BigInt(match[1] ?? '0') * unit + (BigInt(fraction) * unit) / 1000n;
@@ -36,7 +39,12 @@ export function parseBytes(field: string, text: string): Bytes {
 
 /** `1.5 GiB`: for people, rounded to one decimal. */
 export function formatBytes(bytes: Bytes): string {
-  for (const [unit, size] of [['TiB', TiB], ['GiB', GiB], ['MiB', MiB], ['KiB', KiB]] as const) {
+  for (const [unit, size] of [
+    ['TiB', TiB],
+    ['GiB', GiB],
+    ['MiB', MiB],
+    ['KiB', KiB],
+  ] as const) {
     if (bytes >= size) {
       const tenths = (bytes * 10n) / size;
       return tenths % 10n === 0n ? `${tenths / 10n} ${unit}` : `${tenths / 10n}.${tenths % 10n} ${unit}`;

@@ -5,7 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DriverError, invalidArgument } from './errors.ts';
 
-type Action = { readonly kind: 'kill' } | { readonly kind: 'sleep'; readonly ms: number } | { readonly kind: 'fail'; readonly code: string };
+type Action =
+  | { readonly kind: 'kill' }
+  | { readonly kind: 'sleep'; readonly ms: number }
+  | { readonly kind: 'fail'; readonly code: string };
 
 interface Armed {
   readonly action: Action;
@@ -22,7 +25,11 @@ export function armFailpoints(spec: string): void {
     if (!match) throw invalidArgument('failpoints', `${JSON.stringify(item)} is not name=kill|sleep:MS|fail:CODE[@N]`);
     const [, name = '', kind, value = ''] = match;
     const action: Action =
-      kind === 'sleep' ? { kind, ms: Number(value) } : kind === 'fail' ? { kind, code: value || 'EIO' } : { kind: 'kill' };
+      kind === 'sleep'
+        ? { kind, ms: Number(value) }
+        : kind === 'fail'
+          ? { kind, code: value || 'EIO' }
+          : { kind: 'kill' };
     armed.set(name, { action, skip: Number(match[4] ?? 1) - 1 });
   }
 }

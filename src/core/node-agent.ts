@@ -1,12 +1,11 @@
-import type { Backend } from './backend.ts';
+import type { Backend, SnapshotFilter } from './backend.ts';
+import type { Bytes } from './bytes.ts';
+import type { PoolCapacity } from './capacity.ts';
 import type { GroupId, NodeName, SnapshotId, VolumeId } from './ids.ts';
 import type { Page, PageRequest } from './paging.ts';
 import type { CutNode, FrozenNode, PreparedNode, RoundPlan, RoundToken } from './round.ts';
 import type { CutRecord, Snapshot } from './snapshot.ts';
 import type { Volume, VolumeSpec } from './volume.ts';
-import type { PoolCapacity } from './capacity.ts';
-import type { Bytes } from './bytes.ts';
-import type { SnapshotFilter } from './backend.ts';
 
 /**
  * What the controller's side asks of one node. In `serve` the agent is in the process; across nodes it is a client.

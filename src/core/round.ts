@@ -1,8 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import type { SnapshotId, VolumeId } from './ids.ts';
 import type { GroupIntent } from './snapshot.ts';
 
 /** Names one attempt at a group snapshot. A retry is a new round with a new token. 16 hexadecimal digits. */
 export type RoundToken = string;
+
+export function newToken(): RoundToken {
+  return randomBytes(8).toString('hex');
+}
 
 export interface RoundMember {
   readonly volumeId: VolumeId;

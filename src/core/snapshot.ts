@@ -11,6 +11,8 @@ export interface Snapshot {
   readonly sourceVolumeId: VolumeId;
   /** Size of the source volume at the cut: the least size of a volume restored from it. */
   readonly sizeBytes: Bytes;
+  /** Space that the source occupied at the cut, bytes: what the snapshot may come to hold alone. */
+  readonly heldBytes: Bytes;
   /** What the source held at the cut. */
   readonly content: Content;
   /** Milliseconds since the epoch, stored: a retry answers the same time. */

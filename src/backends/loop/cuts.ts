@@ -1,0 +1,132 @@
+/**
+ * Snapshots. A cut is a folder named by its round; what its one record is called says how far it came:
+ *
+ *   prepare: folder ─▶ cut: images (reflinks) ─▶ seal: images synced, sealed.json ─▶ commit: renamed committed.json
+ *   delete:  committed.json gone (durable) ─▶ folder to the trash
+ *
+ * Snapshots exist when committed.json does: all of a round at once.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Clock } from '../../core/clock.ts';
+import { DriverError, isErrno, notFound } from '../../core/errors.ts';
+import { failpoint } from '../../core/failpoint.ts';
+import type { NodeName, VolumeId } from '../../core/ids.ts';
+import type { MemberEvidence, RoundPlan, RoundToken } from '../../core/round.ts';
+import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
+import { renameDurably, syncFile, syncFolder, unlinkDurably, writeFileDurably } from '../../host/durable-file.ts';
+import { cloneFile } from '../../host/reflink.ts';
+import { allocatedBytes } from '../../host/sparse-file.ts';
+import { COMMITTED, type Layout, SEALED } from './layout.ts';
+import { decodeCut, encodeCut } from './records.ts';
+import type { Store } from './store.ts';
+import type { Trash } from './trash.ts';
+
+export class Cuts {
+  readonly #layout: Layout;
+  readonly #store: Store;
+  readonly #trash: Trash;
+  readonly #clock: Clock;
+  readonly #node: NodeName;
+  readonly #plans = new Map<RoundToken, RoundPlan>();
+
+  constructor(layout: Layout, store: Store, trash: Trash, clock: Clock, node: NodeName) {
+    this.#layout = layout;
+    this.#store = store;
+    this.#trash = trash;
+    this.#clock = clock;
+    this.#node = node;
+  }
+
+  async prepare(plan: RoundPlan): Promise<void> {
+    for (const { volumeId } of plan.members) {
+      if (!this.#store.volumes.get(volumeId)) throw notFound('volume', volumeId);
+    }
+    await mkdir(this.#layout.cut(plan.token));
+    this.#plans.set(plan.token, plan);
+  }
+
+  async cutMember(token: RoundToken, volumeId: VolumeId): Promise<void> {
+    const member = this.#plan(token).members.find((candidate) => candidate.volumeId === volumeId);
+    if (!member) throw new DriverError('internal', `volume ${volumeId} is not in round ${token}`);
+    await cloneFile(this.#layout.volumeImage(volumeId), this.#layout.snapshotImage(token, member.snapshotId));
+    await failpoint('snapshot.cut');
+  }
+
+  async seal(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void> {
+    const { members, name, group } = this.#plan(token);
+    const createdAt = this.#clock.wallMs();
+    const snapshots = await Promise.all(
+      members.map(async ({ volumeId, snapshotId }): Promise<Snapshot> => {
+        const image = this.#layout.snapshotImage(token, snapshotId);
+        await syncFile(image);
+        const volume = this.#store.volumes.get(volumeId);
+        if (!volume) throw notFound('volume', volumeId);
+        return {
+          id: snapshotId,
+          name,
+          node: this.#node,
+          sourceVolumeId: volumeId,
+          sizeBytes: volume.capacityBytes,
+          heldBytes: await allocatedBytes(image),
+          content: volume.content,
+          createdAt,
+          ...(group && { groupId: group.id }),
+        };
+      }),
+    );
+    await failpoint('snapshot.synced');
+    const record: CutRecord = { token, node: this.#node, ...(group && { group }), snapshots, evidence };
+    await writeFileDurably(this.#record(token, SEALED), encodeCut(record));
+    await syncFolder(this.#layout.cuts);
+    await failpoint('snapshot.sealed');
+  }
+
+  async commit(token: RoundToken): Promise<CutRecord> {
+    const committed = this.#store.cut(token);
+    if (committed) return committed;
+    const sealed = this.#record(token, SEALED);
+    const record = decodeCut(await this.#readSealed(sealed, token), sealed);
+    await renameDurably(sealed, this.#record(token, COMMITTED));
+    this.#store.putCut(record);
+    this.#plans.delete(token);
+    await failpoint('snapshot.committed');
+    return record;
+  }
+
+  async abort(token: RoundToken): Promise<void> {
+    if (this.#store.cut(token)) {
+      throw new DriverError('failed-precondition', `round ${token} is committed and can't be aborted`);
+    }
+    this.#plans.delete(token);
+    await this.#trash.discard(this.#layout.cut(token));
+  }
+
+  /** Deletes a whole cut: a group, or the one snapshot of a CreateSnapshot. */
+  async delete(record: CutRecord): Promise<void> {
+    await failpoint('snapshot.delete.start');
+    await unlinkDurably(this.#record(record.token, COMMITTED));
+    this.#store.removeCut(record);
+    await failpoint('snapshot.delete.unrecorded');
+    await this.#trash.discard(this.#layout.cut(record.token));
+  }
+
+  async #readSealed(file: string, token: RoundToken): Promise<string> {
+    try {
+      return await readFile(file, 'utf8');
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) throw new DriverError('aborted', `round ${token} was not cut, or was aborted`);
+      throw error;
+    }
+  }
+
+  #plan(token: RoundToken): RoundPlan {
+    const plan = this.#plans.get(token);
+    if (!plan) throw new DriverError('aborted', `round ${token} is not prepared here`);
+    return plan;
+  }
+
+  #record(token: RoundToken, name: string): string {
+    return path.join(this.#layout.cut(token), name);
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The pool's filesystem. Where the data folder can reflink, the pool is a folder in it; elsewhere it is a filesystem of
+ * its own: XFS in a sparse file on a loop device with direct I/O.
+ *
+ * The file appears under its final name only with a finished filesystem in it, so a crash never leaves half a pool.
+ */
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { type Bytes, formatBytes, MiB, roundUp } from '../../core/bytes.ts';
+import { DriverError, invalidArgument } from '../../core/errors.ts';
+import { syncFile, syncFolder } from '../../host/durable-file.ts';
+import { exists } from '../../host/exists.ts';
+import { growFilesystem, makeFilesystem } from '../../host/filesystem.ts';
+import { attachLoop, detachLoop, findLoops, resizeLoop } from '../../host/loop.ts';
+import { mount, unmount } from '../../host/mount.ts';
+import { mountAt } from '../../host/mount-table.ts';
+import { supportsReflink } from '../../host/reflink.ts';
+import { createSparseFile, growSparseFile } from '../../host/sparse-file.ts';
+import { freeSpace } from '../../host/statfs.ts';
+import type { PoolPlace } from './capacity.ts';
+
+/** The least that mkfs.xfs makes (300 MiB), and room for a log and some volumes. */
+export const MIN_POOL_BYTES: Bytes = 512n * MiB;
+
+/** Share of the free space that a new pool takes when no size is given, percent. The file is sparse. */
+const DEFAULT_POOL_PERCENT = 80n;
+
+export interface PoolOptions {
+  readonly dataDir: string;
+  /** Of the pool's own filesystem; absent: a share of the free space at first, afterwards what it has. */
+  readonly poolBytes?: Bytes;
+}
+
+/** Makes or finds the pool, and mounts it. Safe to call again at any time. */
+export async function openPool({ dataDir, poolBytes }: PoolOptions): Promise<PoolPlace> {
+  const folder = path.join(dataDir, 'pool');
+  const file = path.join(dataDir, 'pool.xfs');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (!(await exists(file))) {
+    if (await supportsReflink(dataDir)) return { folder };
+    await makePoolFile(dataDir, file, poolBytes);
+  }
+  await mountPool(file, folder);
+  if (poolBytes !== undefined) await growPool(file, folder, poolBytes);
+  return { folder, file };
+}
+
+/** Unmounts and detaches the pool's own filesystem; the caller knows that no volume is in use. */
+export async function closePool({ folder, file }: PoolPlace): Promise<void> {
+  if (file === undefined) return;
+  await unmount(folder);
+  for (const loop of await findLoops(file)) await detachLoop(loop.path);
+}
+
+async function makePoolFile(dataDir: string, file: string, poolBytes: Bytes | undefined): Promise<void> {
+  const free = (await freeSpace(dataDir)).freeBytes;
+  const size = roundUp(poolBytes ?? (free * DEFAULT_POOL_PERCENT) / 100n, MiB);
+  if (size < MIN_POOL_BYTES) {
+    throw invalidArgument(
+      'pool-size',
+      `a pool has at least ${formatBytes(MIN_POOL_BYTES)}, not ${formatBytes(size)} (${formatBytes(free)} free in ${dataDir})`,
+    );
+  }
+  const unfinished = `${file}.unfinished`;
+  await rm(unfinished, { force: true });
+  await createSparseFile(unfinished, size);
+  await makeFilesystem(unfinished, 'xfs');
+  await syncFile(unfinished);
+  await rename(unfinished, file);
+  await syncFolder(dataDir);
+}
+
+async function mountPool(file: string, folder: string): Promise<void> {
+  const attached = (await findLoops(file))[0] ?? (await attachPoolFile(file));
+  const mounted = await mountAt(folder);
+  if (mounted?.devNumber === attached.devNumber) return;
+  if (mounted)
+    throw new DriverError('failed-precondition', `something else (${mounted.source}) is mounted on ${folder}`);
+  // discard: what is freed in the pool is given back to the filesystem below.
+  await mount({ source: attached.path, target: folder, fsType: 'xfs', options: ['noatime', 'discard', 'nouuid'] });
+}
+
+async function attachPoolFile(file: string) {
+  const fine = await attachLoop({ path: file, readOnly: false, blockSize: 512, directIo: true });
+  if (fine.directIo) return fine;
+  // A disk with blocks of 4096 bytes below: direct I/O wants the same of the loop device.
+  await detachLoop(fine.path);
+  return await attachLoop({ path: file, readOnly: false, blockSize: 4096, directIo: true });
+}
+
+async function growPool(file: string, folder: string, poolBytes: Bytes): Promise<void> {
+  const now = (await stat(file, { bigint: true })).size;
+  const wanted = roundUp(poolBytes, MiB);
+  if (wanted < now) {
+    throw invalidArgument(
+      'pool-size',
+      `the pool is ${formatBytes(now)} already and can't shrink to ${formatBytes(wanted)}`,
+    );
+  }
+  if (wanted === now) return;
+  await growSparseFile(file, wanted);
+  for (const loop of await findLoops(file)) {
+    await resizeLoop(loop.path);
+    await growFilesystem('xfs', loop.path, folder);
+  }
+}

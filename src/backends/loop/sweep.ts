@@ -1,0 +1,76 @@
+/**
+ * At start: removes what a crash left uncommitted. It goes by the names that this backend gives, and touches nothing
+ * else, whatever lies in the pool.
+ */
+import { readdir, readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { hasCode } from '../../core/errors.ts';
+import { type NodeName, nodeOf } from '../../core/ids.ts';
+import type { Logger } from '../../core/observe.ts';
+import { exists } from '../../host/exists.ts';
+import { detachLoop, findLoops, listLoops } from '../../host/loop.ts';
+import { mountsOfDevice } from '../../host/mount-table.ts';
+import { COMMITTED, type Layout, SEALED, TOKEN, VOLUME_FILE } from './layout.ts';
+import { decodeCut } from './records.ts';
+import type { Trash } from './trash.ts';
+
+/** What `writeFileDurably` leaves when the machine dies between write and rename. */
+const UNFINISHED_RECORD = /^\.(vol-[a-z2-7]{26}|sealed|committed)\.json\.[0-9a-f]+\.tmp$/;
+
+export async function sweep(layout: Layout, node: NodeName, trash: Trash, log: Logger): Promise<void> {
+  await sweepVolumes(layout, trash, log);
+  await sweepCuts(layout, node, trash, log);
+  await sweepDevices(layout, log);
+  await trash.emptyLeftovers();
+}
+
+/** An image without its record was never acknowledged, or its deletion was. */
+async function sweepVolumes(layout: Layout, trash: Trash, log: Logger): Promise<void> {
+  const names = new Set(await readdir(layout.volumes));
+  for (const name of names) {
+    if (UNFINISHED_RECORD.test(name)) await rm(path.join(layout.volumes, name), { force: true });
+    const match = VOLUME_FILE.exec(name);
+    if (match?.[2] !== 'img' || names.has(`${match[1]}.json`)) continue;
+    const image = path.join(layout.volumes, name);
+    for (const loop of await findLoops(image)) await detachLoop(loop.path);
+    log.info({ image: name }, 'removing an image that was never committed');
+    await trash.discard(image);
+  }
+}
+
+/** A cut without a commit: see `Backend.sealCut` for the one kind that stays. */
+async function sweepCuts(layout: Layout, node: NodeName, trash: Trash, log: Logger): Promise<void> {
+  for (const token of await readdir(layout.cuts)) {
+    if (!TOKEN.test(token)) continue;
+    const folder = layout.cut(token);
+    if (await exists(path.join(folder, COMMITTED))) continue;
+    if (await waitsForItsCoordinator(path.join(folder, SEALED), node)) continue;
+    log.info({ token }, 'removing a cut that was never committed');
+    await trash.discard(folder);
+  }
+}
+
+async function waitsForItsCoordinator(sealed: string, node: NodeName): Promise<boolean> {
+  if (!(await exists(sealed))) return false;
+  try {
+    const { group } = decodeCut(await readFile(sealed, 'utf8'), sealed);
+    return group?.volumeIds.some((id) => nodeOf('volume', id) !== node) ?? false;
+  } catch (error) {
+    if (hasCode(error, 'data-loss')) return false; // never sealed for good, so never promised
+    throw error;
+  }
+}
+
+/** Loop devices whose image is gone. Ours only: by the folder the kernel remembers, and not in use. */
+async function sweepDevices(layout: Layout, log: Logger): Promise<void> {
+  for (const loop of await listLoops()) {
+    const ours = [layout.volumes, layout.trash].some((folder) => loop.backingPath.startsWith(`${folder}/`));
+    if (!ours || !loop.backingPath.endsWith(' (deleted)')) continue;
+    if ((await mountsOfDevice(loop.devNumber)).length > 0) {
+      log.warn({ device: loop.path, image: loop.backingPath }, 'a mounted loop device has lost its image');
+      continue;
+    }
+    log.info({ device: loop.path, image: loop.backingPath }, 'detaching a loop device whose image is gone');
+    await detachLoop(loop.path);
+  }
+}

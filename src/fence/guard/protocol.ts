@@ -1,0 +1,44 @@
+/**
+ * What agent and guard say to each other: one JSON object a line, requests on the guard's standard input, replies and
+ * events on its standard output. All times are `Clock.monotonicMs` of this machine.
+ */
+import type { RoundToken } from '../../core/round.ts';
+
+export type GuardRequest =
+  /** Open what will be frozen, so that a thaw never needs a path. */
+  | {
+      readonly op: 'arm';
+      readonly token: RoundToken;
+      readonly mountPoints: readonly string[];
+      /** Value to restore rcu_expedited to; absent: leave it alone. */
+      readonly rcuExpedited?: number;
+    }
+  /** Write dirty pages back, outside the window. */
+  | { readonly op: 'writeback'; readonly token: RoundToken }
+  /** Freeze everything in parallel; thaw by yourself at `deadlineMs`. All or nothing. */
+  | { readonly op: 'freeze'; readonly token: RoundToken; readonly deadlineMs: number }
+  /** Thaw, close, forget. Of an unknown token: succeeds. */
+  | { readonly op: 'thaw'; readonly token: RoundToken };
+
+export type GuardReply =
+  | { readonly op: 'arm' }
+  | { readonly op: 'writeback' }
+  /** When each filesystem was frozen, in the order of `mountPoints`. */
+  | { readonly op: 'freeze'; readonly frozenAtMs: readonly number[] }
+  | {
+      readonly op: 'thaw';
+      readonly thawedAtMs: readonly number[];
+      /** False for a filesystem that somebody had thawed before: its cut can't be trusted. */
+      readonly heldThroughout: readonly boolean[];
+    };
+
+export interface GuardFailure {
+  /** errno name where there is one, such as EBUSY: somebody else holds it frozen. */
+  readonly code: string;
+  readonly message: string;
+}
+
+export type RequestLine = { readonly id: number } & GuardRequest;
+export type ReplyLine =
+  | { readonly id: number; readonly ok: GuardReply }
+  | { readonly id: number; readonly failed: GuardFailure };

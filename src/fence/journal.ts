@@ -1,0 +1,59 @@
+/**
+ * What is about to be frozen, written down and synced before it is frozen (DESIGN.md, invariant 5).
+ * One file per round: `<folder>/<token>.json`. It lies on the host, outside any container, and outside the pool.
+ */
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { DriverError } from '../core/errors.ts';
+import type { RoundToken } from '../core/round.ts';
+import { writeFileDurably } from '../host/durable-file.ts';
+
+export interface JournalEntry {
+  readonly token: RoundToken;
+  readonly filesystems: readonly { readonly mountPoint: string; readonly devNumber: string }[];
+  /** Value of rcu_expedited before the round raised it; absent when the round leaves it alone. */
+  readonly rcuExpedited?: number;
+}
+
+const FORMAT = 1;
+
+export class FreezeJournal {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async write(entry: JournalEntry): Promise<void> {
+    await mkdir(this.#folder, { recursive: true });
+    await writeFileDurably(this.#path(entry.token), `${JSON.stringify({ format: FORMAT, ...entry })}\n`);
+  }
+
+  /** Not synced: after a power cut nothing is frozen, and thawing what is not frozen does no harm. */
+  async remove(token: RoundToken): Promise<void> {
+    await rm(this.#path(token), { force: true });
+  }
+
+  /** @throws DriverError data-loss when an entry can't be read: something may be frozen that nobody knows of */
+  async list(): Promise<readonly JournalEntry[]> {
+    await mkdir(this.#folder, { recursive: true });
+    const names = (await readdir(this.#folder)).filter((name) => name.endsWith('.json'));
+    return await Promise.all(names.map((name) => this.#read(path.join(this.#folder, name))));
+  }
+
+  async #read(file: string): Promise<JournalEntry> {
+    try {
+      const entry = JSON.parse(await readFile(file, 'utf8')) as JournalEntry & { format: number };
+      if (entry.format !== FORMAT || !Array.isArray(entry.filesystems)) throw new Error('unknown format');
+      return entry;
+    } catch (cause) {
+      throw new DriverError('data-loss', `journal entry ${file} can't be read; thaw by hand, then remove it`, {
+        cause,
+      });
+    }
+  }
+
+  #path(token: RoundToken): string {
+    return path.join(this.#folder, `${token}.json`);
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * The fence on one node: keeps a set of filesystems quiet for the length of a lease.
+ *
+ * The order of things, so that a crash at any line leaves nothing frozen past its lease:
+ *   1. descriptors of our own and of the guard are opened; the journal names what will be frozen, and is synced
+ *   2. dirty pages are written back, twice: the second pass is short, so the freeze has little left to write
+ *   3. the guard freezes, all in parallel; its lease timer runs from here
+ *   4. the caller cuts; the guard thaws; the journal entry goes
+ *
+ * If the agent dies the guard thaws; if the guard dies or hangs the agent thaws by its own descriptors; if both die the
+ * next start thaws what the journal lists (`recover`).
+ */
+import type { FileHandle } from 'node:fs/promises';
+import type { Clock } from '../core/clock.ts';
+import { DriverError, hasCode } from '../core/errors.ts';
+import { failpoint } from '../core/failpoint.ts';
+import type { RoundToken } from '../core/round.ts';
+import { openForFreeze, thawFilesystem } from '../host/freeze.ts';
+import { readRcuExpedited } from '../host/rcu.ts';
+import type { GuardClient, GuardProcess } from './guard/client.ts';
+import type { FreezeJournal } from './journal.ts';
+
+/** How long after the lease the guard may take to thaw before the agent ends it and thaws by itself. */
+const GUARD_GRACE_MS = 300;
+
+/** Writing back dirty pages may take long on a slow disk; a guard that takes longer than this is taken for hung. */
+const PREPARE_LIMIT_MS = 30_000;
+
+export interface FrozenFilesystem {
+  readonly mountPoint: string;
+  readonly devNumber: string;
+}
+
+export interface NodeFenceOptions {
+  /** Raise rcu_expedited for the window, where the kernel has it. */
+  readonly expediteRcu: boolean;
+}
+
+export class NodeFence {
+  readonly #guard: GuardClient;
+  readonly #journal: FreezeJournal;
+  readonly #clock: Clock;
+  readonly #options: NodeFenceOptions;
+  /** rcu_expedited as it was before the first of the rounds that now run raised it. */
+  #rcuBefore: number | undefined;
+  #rcuUsers = 0;
+
+  constructor(guard: GuardClient, journal: FreezeJournal, clock: Clock, options: NodeFenceOptions) {
+    this.#guard = guard;
+    this.#journal = journal;
+    this.#clock = clock;
+    this.#options = options;
+  }
+
+  /** Steps 1 and 2. Nothing is frozen yet. */
+  async prepare(
+    token: RoundToken,
+    filesystems: readonly FrozenFilesystem[],
+    signal: AbortSignal,
+  ): Promise<FenceSession> {
+    const guard = this.#guard.running();
+    const rcuExpedited = await this.#rcu();
+    const own: FileHandle[] = [];
+    const session = new FenceSession(guard, this.#clock, token, own, async () => {
+      if (rcuExpedited !== undefined) this.#rcuUsers--;
+      await this.#journal.remove(token);
+    });
+    const hung = setTimeout(() => void guard.kill(), PREPARE_LIMIT_MS);
+    try {
+      for (const { mountPoint } of filesystems) own.push(await openForFreeze(mountPoint));
+      const rcu = rcuExpedited === undefined ? {} : { rcuExpedited };
+      await this.#journal.write({ token, filesystems, ...rcu });
+      await failpoint('fence.journaled');
+      const mountPoints = filesystems.map(({ mountPoint }) => mountPoint);
+      await guard.request({ op: 'arm', token, mountPoints, ...rcu });
+      for (let pass = 0; pass < 2; pass++) {
+        await orCancelled(guard.request({ op: 'writeback', token }), signal);
+      }
+      return session;
+    } catch (error) {
+      await session.end();
+      throw error;
+    } finally {
+      clearTimeout(hung);
+    }
+  }
+
+  async #rcu(): Promise<number | undefined> {
+    if (!this.#options.expediteRcu) return undefined;
+    if (this.#rcuUsers === 0) {
+      const before = await readRcuExpedited();
+      if (this.#rcuUsers === 0) this.#rcuBefore = before;
+    }
+    if (this.#rcuBefore !== undefined) this.#rcuUsers++;
+    return this.#rcuBefore;
+  }
+}
+
+export interface ThawReport {
+  /** In the order of the filesystems. */
+  readonly thawedAtMs: readonly number[];
+  /** Every filesystem was still held by our freeze when it was thawed. */
+  readonly held: boolean;
+}
+
+/** One freeze, from prepare to thaw. */
+export class FenceSession {
+  readonly #guard: GuardProcess;
+  readonly #clock: Clock;
+  readonly #token: RoundToken;
+  readonly #own: readonly FileHandle[];
+  readonly #ended: () => Promise<void>;
+  #deadlineMs = 0;
+  #watchdog: NodeJS.Timeout | undefined;
+  #end: Promise<ThawReport> | undefined;
+
+  constructor(
+    guard: GuardProcess,
+    clock: Clock,
+    token: RoundToken,
+    own: readonly FileHandle[],
+    ended: () => Promise<void>,
+  ) {
+    this.#guard = guard;
+    this.#clock = clock;
+    this.#token = token;
+    this.#own = own;
+    this.#ended = ended;
+  }
+
+  /**
+   * @returns when each filesystem was frozen, `Clock.monotonicMs`
+   * @throws DriverError when not all could be frozen; then none is
+   */
+  async freeze(leaseMs: number): Promise<readonly number[]> {
+    this.#deadlineMs = this.#clock.monotonicMs() + leaseMs;
+    this.#watchdog = setTimeout(() => void this.end(), leaseMs + GUARD_GRACE_MS);
+    const { frozenAtMs } = await this.#guard.request({
+      op: 'freeze',
+      token: this.#token,
+      deadlineMs: this.#deadlineMs,
+    });
+    return frozenAtMs;
+  }
+
+  /** Milliseconds; 0 or less: the lease is over, nothing may be cut. */
+  leaseLeftMs(): number {
+    return this.#deadlineMs - this.#clock.monotonicMs();
+  }
+
+  /** Thaws, and ends the session. Always ends thawed; any further call returns what the first one found. */
+  end(): Promise<ThawReport> {
+    this.#end ??= this.#thaw();
+    return this.#end;
+  }
+
+  async #thaw(): Promise<ThawReport> {
+    clearTimeout(this.#watchdog);
+    try {
+      const hung = setTimeout(() => void this.#guard.kill(), Math.max(0, this.leaseLeftMs()) + GUARD_GRACE_MS);
+      try {
+        const { thawedAtMs, heldThroughout } = await this.#guard.request({ op: 'thaw', token: this.#token });
+        // A guard that was never armed answers with nothing: then nothing was frozen either.
+        return { thawedAtMs, held: thawedAtMs.length === this.#own.length && heldThroughout.every(Boolean) };
+      } catch (error) {
+        if (!hasCode(error, 'unavailable')) throw error;
+        return await this.#thawWithoutGuard();
+      } finally {
+        clearTimeout(hung);
+      }
+    } finally {
+      await Promise.all(this.#own.map((handle) => handle.close()));
+      await this.#ended();
+    }
+  }
+
+  /** The guard died. None of its threads can freeze any more: its pipe closed after the last of them was gone. */
+  async #thawWithoutGuard(): Promise<ThawReport> {
+    await Promise.all(this.#own.map((handle) => thawFilesystem(handle.fd)));
+    return { thawedAtMs: this.#own.map(() => this.#clock.monotonicMs()), held: false };
+  }
+}
+
+/** The wait ends with the signal; the work goes on by itself, and harms nobody. */
+async function orCancelled<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise: cancelled, reject } = Promise.withResolvers<never>();
+  const cancel = () => reject(signal.reason);
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    return await Promise.race([work, cancelled]);
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    work.catch(() => undefined);
+  }
+}
+
+/** @throws DriverError aborted when the lease has run out */
+export function assertLease(session: FenceSession | undefined, step: string): number {
+  const left = session?.leaseLeftMs() ?? Number.POSITIVE_INFINITY;
+  if (left <= 0) throw new DriverError('aborted', `the lease of the fence ran out before ${step}`);
+  return left;
+}

@@ -1,0 +1,254 @@
+/**
+ * The node's side of rounds: prepare, freeze, cut, commit, abort (DESIGN.md, "The round").
+ * It joins the fence with the backend's cut; what is frozen and for how long is the fence's business.
+ */
+import type { Backend, FenceTarget } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import { DriverError } from '../core/errors.ts';
+import { failpoint } from '../core/failpoint.ts';
+import type { VolumeId } from '../core/ids.ts';
+import {
+  type CutNode,
+  type FrozenNode,
+  type MemberEvidence,
+  newToken,
+  type PreparedNode,
+  type Quiescence,
+  type RoundPlan,
+  type RoundToken,
+} from '../core/round.ts';
+import type { CutRecord } from '../core/snapshot.ts';
+import { assertLease, type FenceSession, type NodeFence } from './node-fence.ts';
+import { type NodeRoundEvent, type NodeRoundState, nextState } from './round-state.ts';
+
+interface Round {
+  readonly plan: RoundPlan;
+  readonly targets: readonly FenceTarget[];
+  readonly session: FenceSession | undefined;
+  state: NodeRoundState;
+  freezeStartedMs: number;
+  frozenAtMs: readonly number[];
+  /** Filesystems of this round that count as frozen now. */
+  frozenNow: number;
+  expiry: NodeJS.Timeout;
+}
+
+/** A round whose coordinator has gone before the freeze is given up after this long. */
+const PREPARED_LIMIT_MS = 60_000;
+
+/** What to tell about frozen filesystems, for metrics. */
+export interface FrozenGauge {
+  changed(frozenNow: number): void;
+}
+
+export class NodeRounds {
+  readonly #backend: Backend;
+  readonly #fence: NodeFence;
+  readonly #clock: Clock;
+  readonly #gauge: FrozenGauge;
+  readonly #rounds = new Map<RoundToken, Round>();
+  #frozenNow = 0;
+
+  constructor(backend: Backend, fence: NodeFence, clock: Clock, gauge: FrozenGauge) {
+    this.#backend = backend;
+    this.#fence = fence;
+    this.#clock = clock;
+    this.#gauge = gauge;
+  }
+
+  async prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode> {
+    if (this.#rounds.has(plan.token)) throw new DriverError('aborted', `round ${plan.token} is prepared already`);
+    const targets = await Promise.all(plan.members.map(({ volumeId }) => this.#backend.fenceTarget(volumeId)));
+    await failpoint('round.prepare');
+    await this.#backend.prepareCut(plan, signal);
+    const filesystems = plan.fenced ? targets.filter((target) => target.kind === 'filesystem') : [];
+    let session: FenceSession | undefined;
+    try {
+      if (filesystems.length > 0) {
+        session = await this.#fence.prepare(
+          plan.token,
+          filesystems.map(({ mountPoint, device }) => ({ mountPoint, devNumber: device.devNumber })),
+          signal,
+        );
+      }
+    } catch (error) {
+      await this.#backend.abortCut(plan.token);
+      throw error;
+    }
+    this.#rounds.set(plan.token, {
+      plan,
+      targets,
+      session,
+      state: 'prepared',
+      freezeStartedMs: 0,
+      frozenAtMs: [],
+      frozenNow: 0,
+      expiry: setTimeout(() => void this.#expire(plan.token), PREPARED_LIMIT_MS),
+    });
+    return { quiescence: targets.map(quiescenceOf) };
+  }
+
+  async freeze(token: RoundToken): Promise<FrozenNode> {
+    const round = this.#step(token, 'freeze');
+    round.freezeStartedMs = this.#clock.monotonicMs();
+    await failpoint('round.freeze');
+    if (round.session) {
+      this.#expireIn(round, round.plan.leaseMs);
+      round.frozenAtMs = await round.session.freeze(round.plan.leaseMs);
+      round.frozenNow = round.frozenAtMs.length;
+      this.#countFrozen(round.frozenNow);
+    }
+    await failpoint('round.frozen');
+    const leaseLeftMs = assertLease(round.session, 'every member was frozen');
+    return { leaseLeftMs: Math.min(leaseLeftMs, round.plan.leaseMs) };
+  }
+
+  /** Cuts every member, thaws, and seals the cut. Past the lease it refuses, and what was cut is aborted. */
+  async cut(token: RoundToken): Promise<CutNode> {
+    const round = this.#step(token, 'cut');
+    assertLease(round.session, 'the cut');
+    const cutAt = new Map<VolumeId, number>();
+    await this.#cutMembers(round, cutAt);
+    const leaseLeftMs = assertLease(round.session, 'the cut was done');
+    await failpoint('round.cut');
+    const thawed = await this.#thaw(round);
+    if (round.session && !thawed.held) {
+      throw new DriverError('aborted', 'a filesystem was thawed by somebody else before its cut was done');
+    }
+    await failpoint('round.thawed');
+    const evidence = evidenceOf(round, cutAt, thawed.thawedAtMs, leaseLeftMs, this.#clock.monotonicMs());
+    await this.#backend.sealCut(token, evidence);
+    await failpoint('round.sealed');
+    return { evidence };
+  }
+
+  /** Also of a round that this process does not know: its cut may have been sealed before a restart. */
+  async commit(token: RoundToken): Promise<CutRecord> {
+    if (this.#rounds.has(token)) this.#step(token, 'commit');
+    const record = await this.#backend.commitCut(token);
+    this.#forget(token);
+    await failpoint('round.committed');
+    return record;
+  }
+
+  async abort(token: RoundToken): Promise<void> {
+    const round = this.#rounds.get(token);
+    if (round) {
+      this.#step(token, 'abort');
+      await this.#thaw(round);
+    }
+    await failpoint('round.abort');
+    await this.#backend.abortCut(token);
+    this.#forget(token);
+  }
+
+  /** The coordinator has gone: the guard has thawed or will; what was cut and not sealed is deleted. */
+  async #expire(token: RoundToken): Promise<void> {
+    const round = this.#rounds.get(token);
+    if (round && nextState(round.state, 'expire') === 'aborted') await this.abort(token);
+  }
+
+  #expireIn(round: Round, ms: number): void {
+    clearTimeout(round.expiry);
+    round.expiry = setTimeout(() => void this.#expire(round.plan.token), ms);
+  }
+
+  #forget(token: RoundToken): void {
+    clearTimeout(this.#rounds.get(token)?.expiry);
+    this.#rounds.delete(token);
+  }
+
+  /**
+   * Runs `work` while the volume's filesystem is frozen, for a copy that is not a round (CreateVolume from a volume).
+   * The work must be atomic by itself: should the lease end meanwhile, the copy is crash-consistent instead of clean.
+   */
+  async whileQuiet<T>(volumeId: VolumeId, leaseMs: number, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const target = await this.#backend.fenceTarget(volumeId);
+    if (target.kind !== 'filesystem') return await work();
+    const { mountPoint, device } = target;
+    const session = await this.#fence.prepare(newToken(), [{ mountPoint, devNumber: device.devNumber }], signal);
+    try {
+      await session.freeze(leaseMs);
+      return await work();
+    } finally {
+      await session.end();
+    }
+  }
+
+  /** Thaws and aborts everything that is under way: the agent is stopping. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const [token, { state }] of this.#rounds) if (nextState(state, 'abort')) await this.abort(token);
+  }
+
+  /** The unfenced member first: its cut must lie before any thaw. The rest in parallel. */
+  async #cutMembers({ plan, targets }: Round, cutAt: Map<VolumeId, number>): Promise<void> {
+    const cutOne = async (volumeId: VolumeId): Promise<void> => {
+      await this.#backend.cutMember(plan.token, volumeId);
+      cutAt.set(volumeId, this.#clock.monotonicMs());
+    };
+    const unfenced = plan.members.filter((_, i) => targets[i]?.kind === 'unfenceable');
+    const fenced = plan.members.filter((_, i) => targets[i]?.kind !== 'unfenceable');
+    for (const { volumeId } of unfenced) await cutOne(volumeId);
+    if (plan.fenced) {
+      await Promise.all(fenced.map(({ volumeId }) => cutOne(volumeId)));
+    } else {
+      // The negative control: without a fence, and one after the other, as drivers do that have none.
+      for (const { volumeId } of fenced) {
+        await cutOne(volumeId);
+        await failpoint('round.unfenced-pause');
+      }
+    }
+  }
+
+  async #thaw(round: Round): Promise<{ readonly thawedAtMs: readonly number[]; readonly held: boolean }> {
+    const report = (await round.session?.end()) ?? { thawedAtMs: [], held: true };
+    this.#countFrozen(-round.frozenNow);
+    round.frozenNow = 0;
+    return report;
+  }
+
+  #countFrozen(change: number): void {
+    this.#frozenNow += change;
+    this.#gauge.changed(this.#frozenNow);
+  }
+
+  #step(token: RoundToken, event: NodeRoundEvent): Round {
+    const round = this.#rounds.get(token);
+    if (!round) throw new DriverError('aborted', `round ${token} is not known here: it ended, or the agent restarted`);
+    const state = nextState(round.state, event);
+    if (!state) throw new DriverError('aborted', `round ${token} is ${round.state}: ${event} is too late`);
+    round.state = state;
+    return round;
+  }
+}
+
+function quiescenceOf(target: FenceTarget): Quiescence {
+  return target.kind === 'filesystem' ? 'frozen' : target.kind === 'idle' ? 'idle' : 'unfenced';
+}
+
+function evidenceOf(
+  { plan, targets, freezeStartedMs, frozenAtMs }: Round,
+  cutAt: ReadonlyMap<VolumeId, number>,
+  thawedAtMs: readonly number[],
+  leaseLeftMs: number,
+  nowMs: number,
+): readonly MemberEvidence[] {
+  let filesystem = 0;
+  return plan.members.map(({ volumeId }, i) => {
+    const target = targets[i];
+    const quiescence: Quiescence = target && plan.fenced ? quiescenceOf(target) : 'unfenced';
+    const cutAtMs = cutAt.get(volumeId) ?? nowMs;
+    // A member that was not frozen was quiet, or atomic, at the instant of its cut.
+    const frozen = quiescence === 'frozen' ? filesystem++ : undefined;
+    const at = (times: readonly number[]) => (frozen === undefined ? cutAtMs : (times[frozen] ?? nowMs));
+    const since = (time: number) => Math.round((time - freezeStartedMs) * 1000) / 1000;
+    return {
+      volumeId,
+      quiescence,
+      frozenAtMs: since(at(frozenAtMs)),
+      cutAtMs: since(cutAtMs),
+      thawedAtMs: since(at(thawedAtMs)),
+      leaseLeftMs: Math.round(Math.min(leaseLeftMs, plan.leaseMs)),
+    };
+  });
+}
