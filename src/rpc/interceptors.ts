@@ -1,0 +1,71 @@
+import { DriverError } from '../core/errors.ts';
+import type { KeyedLocks } from '../core/locks.ts';
+import type { Logger, Metrics } from '../core/observe.ts';
+import { redact } from './redact.ts';
+import { statusName } from './status.ts';
+import type { Interceptor } from './types.ts';
+
+export interface LogCallsOptions {
+  readonly logger: Logger;
+  /** Field names whose values are never logged. */
+  readonly secretFields: ReadonlySet<string>;
+  /** RPCs that are asked for all the time: logged at debug unless they fail. */
+  readonly quietMethods: ReadonlySet<string>;
+}
+
+/** One line for each call, when it ends. */
+export function logCalls({ logger, secretFields, quietMethods }: LogCallsOptions): Interceptor {
+  return async (context, request, next) => {
+    const start = performance.now();
+    const fields = (code: string) => ({
+      rpc: context.method,
+      requestId: context.requestId,
+      code,
+      ms: Math.round((performance.now() - start) * 10) / 10,
+      request: redact(request, secretFields),
+    });
+    try {
+      const response = await next();
+      if (quietMethods.has(context.method)) logger.debug(fields('OK'), 'rpc');
+      else logger.info(fields('OK'), 'rpc');
+      return response;
+    } catch (error) {
+      const ours = error instanceof DriverError && error.code !== 'internal' && error.code !== 'data-loss';
+      // What the caller did wrong needs no stack; what we did wrong does.
+      if (ours) logger.warn({ ...fields(statusName(error)), reason: error.message }, 'rpc failed');
+      else logger.error({ ...fields(statusName(error)), err: error }, 'rpc failed');
+      throw error;
+    }
+  };
+}
+
+/** One observation for each call. */
+export function measureCalls(metrics: Metrics): Interceptor {
+  return async ({ service, method }, _request, next) => {
+    const start = performance.now();
+    const observe = (code: string) =>
+      metrics.rpc({ service, method, code, seconds: (performance.now() - start) / 1000 });
+    try {
+      const response = await next();
+      observe('OK');
+      return response;
+    } catch (error) {
+      observe(statusName(error));
+      throw error;
+    }
+  };
+}
+
+/** The lock keys of a request; `undefined` for an RPC that the table does not know. */
+export type LockKeys = (service: string, method: string, request: unknown) => readonly string[] | undefined;
+
+/** Holds the keys of a call from before its handler starts until it ends, caller or no caller. */
+export function lockCalls(locks: KeyedLocks, keysOf: LockKeys): Interceptor {
+  return async ({ service, method, requestId }, request, next) => {
+    const keys = keysOf(service, method, request);
+    if (!keys) throw new DriverError('internal', `${service}/${method} has no row in the table of locks`);
+    if (keys.length === 0) return await next();
+    using _held = locks.acquire(`${method} (request ${requestId})`, keys);
+    return await next();
+  };
+}
