@@ -58,7 +58,7 @@ export class NodeFence {
     filesystems: readonly FrozenFilesystem[],
     signal: AbortSignal,
   ): Promise<FenceSession> {
-    const guard = this.#guard.running();
+    const guard = await this.#guard.running();
     const rcuExpedited = await this.#rcu();
     const own: FileHandle[] = [];
     const session = new FenceSession(guard, this.#clock, token, own, async () => {

@@ -1,8 +1,9 @@
 /** The agent's end of the guard: starts the process when it is first needed, and another when it died. */
 import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { DriverError } from '../../core/errors.ts';
-import { type ChildHandle, startChild } from '../../host/child.ts';
+import { type Child, startChild } from '../../host/child.ts';
 import type { GuardReply, GuardRequest, ReplyLine } from './protocol.ts';
 
 /** Threads of the guard: a round freezes so many filesystems at once, further ones wait for a thread. */
@@ -15,39 +16,58 @@ interface Waiting {
 
 /** Starts guards. A round keeps to the guard it was armed with: a new one knows nothing of what the old one froze. */
 export class GuardClient implements AsyncDisposable {
-  #process: GuardProcess | undefined;
+  #starting: Promise<GuardProcess> | undefined;
 
-  /** The running guard; started when there is none. */
-  running(): GuardProcess {
-    if (!this.#process?.alive) this.#process = new GuardProcess();
-    return this.#process;
+  /** The running guard; started when there is none. Rounds that begin at the same time share one. */
+  async running(): Promise<GuardProcess> {
+    for (;;) {
+      this.#starting ??= GuardProcess.start();
+      const started = this.#starting;
+      try {
+        const guard = await started;
+        if (guard.alive) return guard;
+      } finally {
+        // Dead, or it never started: the next look starts another, unless somebody else did already.
+        if (this.#starting === started && !(await isAlive(started))) this.#starting = undefined;
+      }
+    }
   }
 
   /** Lets the guard end by closing its pipe; it thaws whatever it still holds. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const guard = this.#process;
-    this.#process = undefined;
-    await guard?.dismiss();
+    const started = this.#starting;
+    this.#starting = undefined;
+    await (await started)?.dismiss();
   }
 }
 
 export class GuardProcess {
-  readonly #child: ChildHandle;
+  readonly #child: Child;
+  readonly #requests: Writable;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
   #alive = true;
 
-  constructor() {
+  static async start(): Promise<GuardProcess> {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const main = fileURLToPath(new URL(`./main.${extension}`, import.meta.url));
     // In a process group of its own (detached): a signal to the agent's group must not take both.
-    this.#child = startChild([process.execPath, '--max-old-space-size=64', '--max-semi-space-size=1', main], {
+    const child = await startChild([process.execPath, '--max-old-space-size=64', '--max-semi-space-size=1', main], {
       env: { UV_THREADPOOL_SIZE: String(GUARD_THREADS) },
+      stdio: ['pipe', 'pipe', 'inherit'],
       detached: true,
     });
-    this.#child.stdin.on('error', () => undefined); // a dead guard is noticed by `exited`
-    createInterface({ input: this.#child.stdout }).on('line', (line) => this.#receive(JSON.parse(line) as ReplyLine));
-    void this.#child.exited.then(() => this.#died());
+    const { stdin, stdout } = child;
+    if (!stdin || !stdout) throw new DriverError('internal', 'the guard was started without pipes');
+    return new GuardProcess(child, stdin, stdout);
+  }
+
+  private constructor(child: Child, requests: Writable, replies: Readable) {
+    this.#child = child;
+    this.#requests = requests;
+    requests.on('error', () => undefined); // a dead guard is noticed by `exited`
+    createInterface({ input: replies }).on('line', (line) => this.#receive(JSON.parse(line) as ReplyLine));
+    void child.exited.then(() => this.#died());
   }
 
   get alive(): boolean {
@@ -68,7 +88,7 @@ export class GuardProcess {
     return new Promise((resolve, reject) => {
       const waiting = { resolve: resolve as Waiting['resolve'], reject };
       this.#waiting.set(id, waiting);
-      this.#child.stdin.write(`${JSON.stringify({ id, ...request })}\n`);
+      this.#requests.write(`${JSON.stringify({ id, ...request })}\n`);
     });
   }
 
@@ -79,7 +99,7 @@ export class GuardProcess {
   }
 
   async dismiss(): Promise<void> {
-    this.#child.stdin.end();
+    this.#requests.end();
     await this.#child.exited;
   }
 
@@ -103,6 +123,13 @@ export class GuardProcess {
     for (const { reject } of this.#waiting.values()) reject(guardDied());
     this.#waiting.clear();
   }
+}
+
+async function isAlive(started: Promise<GuardProcess>): Promise<boolean> {
+  return await started.then(
+    (guard) => guard.alive,
+    () => false,
+  );
 }
 
 function guardDied(): DriverError {
