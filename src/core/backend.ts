@@ -62,7 +62,8 @@ export interface Backend {
   /** Detaches all devices of the volume, and verifies that they are gone. */
   detach(id: VolumeId): Promise<void>;
 
-  fenceTarget(id: VolumeId): Promise<FenceTarget>;
+  /** How to keep each of these quiet, in their order; looked at in one go, so that a large group costs one look. */
+  fenceTargets(ids: readonly VolumeId[]): Promise<readonly FenceTarget[]>;
   /** Outside the window: checks space, makes what can be made early. @throws DriverError resource-exhausted, not-found */
   prepareCut(plan: RoundPlan, signal: AbortSignal): Promise<void>;
   /** Inside the window: snapshots one member, uncommitted. `recordCut` or `abortCut` must follow. */

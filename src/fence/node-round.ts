@@ -58,7 +58,7 @@ export class NodeRounds {
 
   async prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode> {
     if (this.#rounds.has(plan.token)) throw new DriverError('aborted', `round ${plan.token} is prepared already`);
-    const targets = await Promise.all(plan.members.map(({ volumeId }) => this.#backend.fenceTarget(volumeId)));
+    const targets = await this.#backend.fenceTargets(plan.members.map(({ volumeId }) => volumeId));
     await failpoint('round.prepare');
     await this.#backend.prepareCut(plan, signal);
     const filesystems = plan.fenced ? targets.filter((target) => target.kind === 'filesystem') : [];
@@ -163,8 +163,8 @@ export class NodeRounds {
    * The work must be atomic by itself: should the lease end meanwhile, the copy is crash-consistent instead of clean.
    */
   async whileQuiet<T>(volumeId: VolumeId, leaseMs: number, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    const target = await this.#backend.fenceTarget(volumeId);
-    if (target.kind !== 'filesystem') return await work();
+    const [target] = await this.#backend.fenceTargets([volumeId]);
+    if (target?.kind !== 'filesystem') return await work();
     const { mountPoint, device } = target;
     const session = await this.#fence.prepare(newToken(), [{ mountPoint, devNumber: device.devNumber }], signal);
     try {

@@ -5,6 +5,9 @@
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
 
+// koffi's limit is 64 at a time, which a look at all loop devices of a node exceeds; waiting calls cost only their queue.
+koffi.config({ max_async_calls: 4096 });
+
 // Null: what is already loaded into this process, be it glibc or musl.
 const libc = koffi.load(null);
 

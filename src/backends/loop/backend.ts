@@ -147,10 +147,13 @@ export class LoopBackend implements Backend, AsyncDisposable {
     if (this.#store.volumes.get(id)) await this.#devices.detach(id);
   }
 
-  async fenceTarget(id: VolumeId): Promise<FenceTarget> {
-    const volume = this.#store.volumes.get(id);
-    if (!volume) throw notFound('volume', id);
-    return await this.#devices.fenceTarget(volume);
+  async fenceTargets(ids: readonly VolumeId[]): Promise<readonly FenceTarget[]> {
+    const volumes = ids.map((id) => {
+      const volume = this.#store.volumes.get(id);
+      if (!volume) throw notFound('volume', id);
+      return volume;
+    });
+    return await this.#devices.fenceTargets(volumes);
   }
 
   async prepareCut(plan: RoundPlan): Promise<void> {
@@ -209,10 +212,7 @@ export class LoopBackend implements Backend, AsyncDisposable {
   }
 
   async #inUse(): Promise<boolean> {
-    for (const { id } of this.#store.volumes.values()) {
-      if ((await this.#devices.of(id)).length > 0) return true;
-    }
-    return false;
+    return await this.#devices.anyAttached([...this.#store.volumes.values()].map(({ id }) => id));
   }
 
   /** Counts what is about to be created, so that calls at the same time can't be promised the same space. */

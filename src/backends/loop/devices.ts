@@ -1,12 +1,13 @@
 /** Loop devices of volumes: looked for by backing inode, never remembered (DESIGN.md, invariant 10). */
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { AttachedDevice, FenceTarget } from '../../core/backend.ts';
-import { notFound } from '../../core/errors.ts';
+import { isErrno, notFound } from '../../core/errors.ts';
 import type { VolumeId } from '../../core/ids.ts';
 import type { Volume } from '../../core/volume.ts';
 import { exists } from '../../host/exists.ts';
-import { attachLoop, detachLoop, findLoops, type LoopDevice, resizeLoop } from '../../host/loop.ts';
-import { readMountTable } from '../../host/mount-table.ts';
+import { attachLoop, detachLoop, findLoops, type LoopDevice, listLoops, resizeLoop } from '../../host/loop.ts';
+import { type MountEntry, readMountTable } from '../../host/mount-table.ts';
 import type { Layout } from './layout.ts';
 
 export class Devices {
@@ -17,9 +18,7 @@ export class Devices {
   }
 
   async of(id: VolumeId): Promise<readonly LoopDevice[]> {
-    const image = this.#layout.volumeImage(id);
-    if (!(await exists(image))) return [];
-    return await findLoops(image);
+    return await findLoops(this.#layout.volumeImage(id));
   }
 
   async attach(volume: Volume, readOnly: boolean): Promise<AttachedDevice> {
@@ -42,33 +41,57 @@ export class Devices {
     for (const device of await this.of(id)) await resizeLoop(device.path);
   }
 
-  /**
-   * Mounted: its filesystem can be frozen. Published as a block device: nothing can stop its writers. Anything else has
-   * nobody who writes.
-   */
-  async fenceTarget(volume: Volume): Promise<FenceTarget> {
-    const writable = (await this.of(volume.id)).filter((device) => !device.readOnly);
-    if (writable.length === 0) return { kind: 'idle' };
+  async anyAttached(ids: readonly VolumeId[]): Promise<boolean> {
+    return (await this.#ofAll(ids)).some((devices) => devices.length > 0);
+  }
+
+  async fenceTargets(volumes: readonly Volume[]): Promise<readonly FenceTarget[]> {
+    const devices = await this.#ofAll(volumes.map(({ id }) => id));
     const mounts = await readMountTable();
-    for (const device of writable) {
-      const mounted = mounts.find((mount) => mount.devNumber === device.devNumber);
-      if (mounted) {
-        const { path: devicePath, devNumber, readOnly } = device;
-        return {
-          kind: 'filesystem',
-          mountPoint: mounted.mountPoint,
-          device: { path: devicePath, devNumber, readOnly },
-        };
-      }
-    }
-    const published = writable.some((device) =>
-      mounts.some((mount) => mount.root === `/${path.basename(device.path)}`),
+    return volumes.map((volume, i) => fenceTarget(volume, devices[i] ?? [], mounts));
+  }
+
+  /** One look at all loop devices, whatever the number of volumes. */
+  async #ofAll(ids: readonly VolumeId[]): Promise<readonly (readonly LoopDevice[])[]> {
+    const loops = Map.groupBy(await listLoops(), ({ backingDev, backingIno }) => `${backingDev}:${backingIno}`);
+    return await Promise.all(
+      ids.map(async (id) => {
+        const inode = await inodeOf(this.#layout.volumeImage(id));
+        return inode === undefined ? [] : (loops.get(inode) ?? []);
+      }),
     );
-    if (volume.content.kind !== 'raw' && !published) return { kind: 'idle' };
-    return {
-      kind: 'unfenceable',
-      reason: 'a raw block volume on a loop device has no filesystem to freeze',
-      advice: 'use the lvm-thin backend for raw block volumes, or a volume with a filesystem',
-    };
+  }
+}
+
+/**
+ * Mounted: its filesystem can be frozen. Published as a block device: nothing can stop its writers. Anything else has
+ * nobody who writes.
+ */
+function fenceTarget(volume: Volume, devices: readonly LoopDevice[], mounts: readonly MountEntry[]): FenceTarget {
+  const writable = devices.filter((device) => !device.readOnly);
+  for (const { path: devicePath, devNumber, readOnly } of writable) {
+    const mounted = mounts.find((mount) => mount.devNumber === devNumber);
+    if (!mounted) continue;
+    const device = { path: devicePath, devNumber, readOnly };
+    return { kind: 'filesystem', mountPoint: mounted.mountPoint, device };
+  }
+  // A block volume is published by a bind mount of the device's node: its name is the root of that mount.
+  const published = writable.some((device) => mounts.some((mount) => mount.root === `/${path.basename(device.path)}`));
+  const raw = writable.length > 0 && volume.content.kind === 'raw';
+  if (!raw && !published) return { kind: 'idle' };
+  return {
+    kind: 'unfenceable',
+    reason: 'a raw block volume on a loop device has no filesystem to freeze',
+    advice: 'use the lvm-thin backend for raw block volumes, or a volume with a filesystem',
+  };
+}
+
+async function inodeOf(file: string): Promise<string | undefined> {
+  try {
+    const { dev, ino } = await stat(file, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
   }
 }

@@ -62,9 +62,13 @@ async function makePoolFile(dataDir: string, file: string, poolBytes: Bytes | un
     );
   }
   const unfinished = `${file}.unfinished`;
-  await rm(unfinished, { force: true });
+  if (await exists(unfinished)) {
+    for (const loop of await findLoops(unfinished)) await detachLoop(loop.path);
+    await rm(unfinished);
+  }
   await createSparseFile(unfinished, size);
-  await makeFilesystem(unfinished, 'xfs');
+  const { path: device } = await attachPoolFile(unfinished);
+  await makeFilesystem(device, 'xfs');
   await syncFile(unfinished);
   await rename(unfinished, file);
   await syncFolder(dataDir);
