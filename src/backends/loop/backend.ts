@@ -1,6 +1,5 @@
 /** The loop backend: image files on a reflink filesystem, attached as loop devices. */
 import { mkdir } from 'node:fs/promises';
-import path from 'node:path';
 import type { AttachedDevice, Backend, FenceTarget, SnapshotFilter } from '../../core/backend.ts';
 import { type Bytes, MiB, TiB } from '../../core/bytes.ts';
 import type { PoolCapacity } from '../../core/capacity.ts';
@@ -12,7 +11,6 @@ import type { Page, PageRequest } from '../../core/paging.ts';
 import type { MemberEvidence, RoundPlan, RoundToken } from '../../core/round.ts';
 import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
 import type { Content, Volume, VolumeSpec } from '../../core/volume.ts';
-import { lockFile } from '../../host/file-lock.ts';
 import { allocatedBytes } from '../../host/sparse-file.ts';
 import { assertPromisable, type CapacityPolicy, measureCapacity, type PoolPlace } from './capacity.ts';
 import { Cuts } from './cuts.ts';
@@ -42,59 +40,40 @@ export class LoopBackend implements Backend, AsyncDisposable {
   readonly #volumes: Volumes;
   readonly #cuts: Cuts;
   readonly #trash: Trash;
-  readonly #lock: AsyncDisposable;
   /** Promised to calls that have not written their record yet. */
   #pendingBytes: Bytes = 0n;
 
-  private constructor(
-    options: LoopBackendOptions,
-    place: PoolPlace,
-    store: Store,
-    trash: Trash,
-    lock: AsyncDisposable,
-    clock: Clock,
-  ) {
+  private constructor(options: LoopBackendOptions, place: PoolPlace, store: Store, trash: Trash, clock: Clock) {
     this.#place = place;
     this.#policy = options;
     this.#layout = new Layout(place.folder);
     this.#store = store;
     this.#trash = trash;
-    this.#lock = lock;
     this.#devices = new Devices(this.#layout);
     this.#volumes = new Volumes(this.#layout, store, this.#devices, trash, clock);
     this.#cuts = new Cuts(this.#layout, store, trash, clock, options.node);
   }
 
   /**
-   * Takes the pool's lock, makes or mounts the pool, sweeps it, and reads its metadata.
-   * @throws DriverError failed-precondition when another process has the pool, data-loss when a record can't be read
+   * Makes or mounts the pool, sweeps it, and reads its metadata. The caller holds the lock of the data folder: one
+   * process owns a pool.
+   * @throws DriverError data-loss when a committed record can't be read
    */
   static async open(options: LoopBackendOptions, clock: Clock, log: Logger): Promise<LoopBackend> {
-    await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
-    const lock = await lockFile(path.join(options.dataDir, 'lock'));
-    try {
-      const place = await openPool(options);
-      const layout = new Layout(place.folder);
-      for (const folder of [layout.volumes, layout.cuts, layout.trash]) {
-        await mkdir(folder, { recursive: true, mode: 0o700 });
-      }
-      const trash = new Trash(layout.trash, log);
-      await sweep(layout, options.node, trash, log);
-      return new LoopBackend(options, place, await Store.load(layout), trash, lock, clock);
-    } catch (error) {
-      await lock[Symbol.asyncDispose]();
-      throw error;
+    const place = await openPool(options);
+    const layout = new Layout(place.folder);
+    for (const folder of [layout.volumes, layout.cuts, layout.trash]) {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
     }
+    const trash = new Trash(layout.trash, log);
+    await sweep(layout, options.node, trash, log);
+    return new LoopBackend(options, place, await Store.load(layout), trash, clock);
   }
 
   /** Leaves nothing mounted or attached when no volume is in use; else leaves the pool as it is. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#trash.emptied();
-    try {
-      if (!(await this.#inUse())) await closePool(this.#place);
-    } finally {
-      await this.#lock[Symbol.asyncDispose]();
-    }
+    if (!(await this.#inUse())) await closePool(this.#place);
   }
 
   async capacity(): Promise<PoolCapacity> {

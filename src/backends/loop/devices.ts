@@ -42,17 +42,17 @@ export class Devices {
   }
 
   async anyAttached(ids: readonly VolumeId[]): Promise<boolean> {
-    return (await this.#ofAll(ids)).some((devices) => devices.length > 0);
+    return (await this.ofAll(ids)).some((devices) => devices.length > 0);
   }
 
   async fenceTargets(volumes: readonly Volume[]): Promise<readonly FenceTarget[]> {
-    const devices = await this.#ofAll(volumes.map(({ id }) => id));
+    const devices = await this.ofAll(volumes.map(({ id }) => id));
     const mounts = await readMountTable();
     return volumes.map((volume, i) => fenceTarget(volume, devices[i] ?? [], mounts));
   }
 
-  /** One look at all loop devices, whatever the number of volumes. */
-  async #ofAll(ids: readonly VolumeId[]): Promise<readonly (readonly LoopDevice[])[]> {
+  /** One look at all loop devices of the node, whatever the number of volumes. */
+  async ofAll(ids: readonly VolumeId[]): Promise<readonly (readonly LoopDevice[])[]> {
     const loops = Map.groupBy(await listLoops(), ({ backingDev, backingIno }) => `${backingDev}:${backingIno}`);
     return await Promise.all(
       ids.map(async (id) => {

@@ -1,0 +1,73 @@
+/** A node's storage, composed: pool, fence, rounds and agent; without any network. */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { LocalAgent, SingleNodeDirectory } from '../agent/local-agent.ts';
+import { BACKENDS } from '../backends/registry.ts';
+import type { Backend } from '../core/backend.ts';
+import { systemClock } from '../core/clock.ts';
+import type { NodeDirectory } from '../core/node-agent.ts';
+import type { Logger, Metrics } from '../core/observe.ts';
+import { GuardClient } from '../fence/guard/client.ts';
+import { FreezeJournal } from '../fence/journal.ts';
+import { NodeFence } from '../fence/node-fence.ts';
+import { NodeRounds } from '../fence/node-round.ts';
+import { recoverFrozen } from '../fence/recovery.ts';
+import { lockFile } from '../host/file-lock.ts';
+import type { OptionValues } from './options.ts';
+
+export const STORAGE_OPTIONS = [
+  'dataDir',
+  'backend',
+  'poolSize',
+  'nodeName',
+  'leaseMs',
+  'expediteRcu',
+  'overcommitRatio',
+  'poolReserve',
+] as const;
+
+export interface NodeStorage extends AsyncDisposable {
+  readonly backend: Backend;
+  readonly directory: NodeDirectory;
+}
+
+/** What an earlier agent left frozen is thawed before anything else is touched (DESIGN.md, invariant 5). */
+export async function openStorage(
+  options: OptionValues<(typeof STORAGE_OPTIONS)[number]>,
+  logger: Logger,
+  metrics: Metrics,
+): Promise<NodeStorage> {
+  await using resources = new AsyncDisposableStack();
+  await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
+  // Before anything else: a second process must not thaw what the first one holds frozen.
+  resources.use(await lockFile(path.join(options.dataDir, 'lock')));
+  const journal = new FreezeJournal(path.join(options.dataDir, 'journal'));
+  const thawed = await recoverFrozen(journal);
+  if (thawed.length > 0) logger.warn({ thawed }, 'thawed what an earlier process had left frozen');
+
+  const backend = resources.use(
+    await BACKENDS[options.backend].open(
+      {
+        dataDir: options.dataDir,
+        ...(options.poolSize !== undefined && { poolBytes: options.poolSize }),
+        node: options.nodeName,
+        overcommitRatio: options.overcommitRatio,
+        reservePercent: options.poolReserve,
+      },
+      systemClock,
+      logger,
+    ),
+  );
+  const guard = resources.use(new GuardClient());
+  const fence = new NodeFence(guard, journal, systemClock, { expediteRcu: options.expediteRcu });
+  const rounds = resources.use(
+    new NodeRounds(backend, fence, systemClock, { changed: (frozen) => metrics.frozenNow(frozen) }),
+  );
+  const agent = new LocalAgent(options.nodeName, backend, rounds, options.leaseMs);
+  const owned = resources.move();
+  return {
+    backend,
+    directory: new SingleNodeDirectory(agent),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}

@@ -1,0 +1,172 @@
+/**
+ * Every option once: from this table come the command-line flag (`--data-dir`), the environment variable
+ * (`COFFERDAM_DATA_DIR`), the key in the configuration file (`dataDir`), the help text and the check.
+ * Precedence: flag, environment, file, default.
+ */
+import { hostname } from 'node:os';
+import { BACKENDS, type BackendName } from '../backends/registry.ts';
+import { parseBytes } from '../core/bytes.ts';
+import { invalidArgument } from '../core/errors.ts';
+import { isNodeName, MAX_NODE_NAME_LENGTH } from '../core/ids.ts';
+import { LOG_LEVELS, type LogLevel } from '../obs/logger.ts';
+
+export interface OptionRow<T> {
+  /** What stands for the value in the help text; absent for a switch. */
+  readonly value?: string;
+  readonly help: string;
+  /** As a person would write it; absent: the option has no value unless given. */
+  readonly fallback?: string | undefined;
+  /** @throws DriverError invalid-argument that names `field` and says what is allowed */
+  readonly parse: (text: string, field: string) => T;
+  /** Only in the test build, and in no help text. */
+  readonly hidden?: true;
+}
+
+type WithFallback<T> = OptionRow<T> & { readonly fallback: string };
+
+const row = <T>(definition: WithFallback<T>): WithFallback<T> => definition;
+const optional = <T>(definition: OptionRow<T> & { readonly fallback?: undefined }) => definition;
+
+export const OPTIONS = {
+  endpoint: row({
+    value: 'unix:///path',
+    help: 'socket that the CSI services are served on',
+    fallback: 'unix:///run/cofferdam/csi.sock',
+    parse: text,
+  }),
+  dataDir: row({
+    value: 'folder',
+    help: "the pool, its lock and the journal; on the node's own disk",
+    fallback: '/var/lib/cofferdam',
+    parse: absolutePath,
+  }),
+  backend: row<BackendName>({ value: 'name', help: 'loop', fallback: 'loop', parse: oneOf(backendNames()) }),
+  poolSize: optional({
+    value: 'size',
+    help: "size of the pool's own filesystem where the data folder can't reflink; it can grow later (default: 80 % of what is free)",
+    parse: (value, field) => parseBytes(field, value),
+  }),
+  nodeName: row({
+    value: 'name',
+    help: 'name of this node, part of every id',
+    fallback: hostname().toLowerCase(),
+    parse: nodeName,
+  }),
+  leaseMs: row({
+    value: 'ms',
+    help: 'longest time that anything is frozen; past it the node thaws by itself and the snapshot fails',
+    fallback: '5000',
+    parse: integer(100, 30_000),
+  }),
+  expediteRcu: row({
+    value: 'on|off',
+    help: 'raise the kernel-wide rcu_expedited while frozen: windows many times shorter, see docs/consistency.md',
+    fallback: 'on',
+    parse: onOff,
+  }),
+  overcommitRatio: row({
+    value: 'ratio',
+    help: 'promise at most so many times what the pool holds; 1: never more than there is',
+    fallback: '2',
+    parse: decimal(1, 1000),
+  }),
+  poolReserve: row({
+    value: 'percent',
+    help: 'share of the pool that is kept free; below it nothing new is made',
+    fallback: '5',
+    parse: decimal(0, 90),
+  }),
+  health: row({
+    value: 'on|off',
+    help: 'offer the alpha health RPCs of CSI 1.13',
+    fallback: 'off',
+    parse: onOff,
+  }),
+  metricsAddress: optional({
+    value: 'host:port',
+    help: 'serve /metrics and /healthz there, such as 127.0.0.1:9808 (default: not at all)',
+    parse: text,
+  }),
+  logLevel: row<LogLevel>({
+    value: 'level',
+    help: LOG_LEVELS.join(', '),
+    fallback: 'info',
+    parse: oneOf(LOG_LEVELS),
+  }),
+  failpoints: optional({ value: 'spec', help: '', parse: text, hidden: true }),
+} as const;
+
+export type OptionKey = keyof typeof OPTIONS;
+export type OptionValue<K extends OptionKey> = ReturnType<(typeof OPTIONS)[K]['parse']>;
+
+type Always<K extends OptionKey> = K extends OptionKey
+  ? (typeof OPTIONS)[K] extends { readonly fallback: string }
+    ? K
+    : never
+  : never;
+
+/** Options with a fallback always have a value; the others may be absent. */
+export type OptionValues<K extends OptionKey> = { readonly [P in Always<K>]: OptionValue<P> } & {
+  readonly [P in Exclude<K, Always<K>>]?: OptionValue<P>;
+};
+
+export function flagOf(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+export function environmentNameOf(key: string): string {
+  return `COFFERDAM_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+function backendNames(): readonly BackendName[] {
+  return Object.keys(BACKENDS) as BackendName[];
+}
+
+function text(value: string, field: string): string {
+  if (value === '') throw invalidArgument(field, 'must not be empty');
+  return value;
+}
+
+function absolutePath(value: string, field: string): string {
+  if (!value.startsWith('/') || value.includes('\0')) throw invalidArgument(field, 'must be an absolute path');
+  return value;
+}
+
+function nodeName(value: string, field: string): string {
+  if (isNodeName(value)) return value;
+  throw invalidArgument(
+    field,
+    `${JSON.stringify(value)} must be lower-case letters, digits, "-" and "." (RFC 1123), ${MAX_NODE_NAME_LENGTH} at most`,
+  );
+}
+
+function onOff(value: string, field: string): boolean {
+  if (value === 'on' || value === 'true') return true;
+  if (value === 'off' || value === 'false') return false;
+  throw invalidArgument(field, `${JSON.stringify(value)} must be on or off`);
+}
+
+function oneOf<T extends string>(allowed: readonly T[]): (value: string, field: string) => T {
+  return (value, field) => {
+    const found = allowed.find((candidate) => candidate === value);
+    if (found === undefined)
+      throw invalidArgument(field, `${JSON.stringify(value)} must be one of ${allowed.join(', ')}`);
+    return found;
+  };
+}
+
+function integer(least: number, most: number): (value: string, field: string) => number {
+  return (value, field) => {
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+    if (number >= least && number <= most) return number;
+    throw invalidArgument(field, `${JSON.stringify(value)} must be a whole number from ${least} to ${most}`);
+  };
+}
+
+function decimal(least: number, most: number): (value: string, field: string) => number {
+  return (value, field) => {
+    const number = /^\d{1,6}(\.\d{1,4})?$/.test(value) ? Number(value) : Number.NaN;
+    if (number >= least && number <= most) return number;
+    throw invalidArgument(field, `${JSON.stringify(value)} must be a number from ${least} to ${most}`);
+  };
+}

@@ -1,0 +1,111 @@
+/** `cofferdam status`: what is in the pool and what is frozen now, read from disk and kernel, not from the driver. */
+import path from 'node:path';
+import { BACKENDS } from '../../backends/registry.ts';
+import { formatBytes } from '../../core/bytes.ts';
+import type { PoolInspection } from '../../core/pool-inspection.ts';
+import { formatTable } from '../../core/table.ts';
+import { windowOf } from '../../fence/coordinator.ts';
+import { FreezeJournal, type JournalEntry } from '../../fence/journal.ts';
+import { requireRoot } from '../../host/privileges.ts';
+import type { Role } from '../cli.ts';
+
+const STATUS_OPTIONS = ['dataDir', 'backend', 'overcommitRatio', 'poolReserve'] as const;
+
+export const statusRole: Role<(typeof STATUS_OPTIONS)[number]> = {
+  name: 'status',
+  summary: 'show the pool, volumes, snapshots, groups, and what is frozen',
+  description:
+    'Shows what is in a pool and what is frozen now. It changes nothing, and works with and without the driver.',
+  options: STATUS_OPTIONS,
+  flags: [{ flag: '--json', help: 'for programs: one JSON object, sizes as decimal strings' }],
+  run: async (options, flags) => {
+    requireRoot();
+    const policy = { overcommitRatio: options.overcommitRatio, reservePercent: options.poolReserve };
+    const pool = await BACKENDS[options.backend].inspect(options.dataDir, policy);
+    const frozen = await new FreezeJournal(path.join(options.dataDir, 'journal')).list();
+    process.stdout.write(flags.json === true ? renderJson(pool, frozen) : renderTables(pool, frozen));
+    return 0;
+  },
+};
+
+function renderJson(pool: PoolInspection, frozen: readonly JournalEntry[]): string {
+  const text = JSON.stringify({ ...pool, frozen }, (_, value: unknown) =>
+    typeof value === 'bigint' ? value.toString() : value,
+  );
+  return `${text}\n`;
+}
+
+function renderTables(pool: PoolInspection, frozen: readonly JournalEntry[]): string {
+  if (!pool.mounted) return `Pool ${pool.folder} is not mounted. The driver mounts it when it starts.\n`;
+  const snapshots = pool.cuts.flatMap((cut) => cut.snapshots);
+  const groups = pool.cuts.filter((cut) => cut.group);
+  return [
+    section(
+      'Pool',
+      ['FOLDER', 'TOTAL', 'FREE', 'PROMISED', 'AVAILABLE'],
+      [
+        [
+          pool.folder,
+          ...(pool.capacity
+            ? [
+                pool.capacity.totalBytes,
+                pool.capacity.freeBytes,
+                pool.capacity.promisedBytes,
+                pool.capacity.availableBytes,
+              ].map(formatBytes)
+            : []),
+        ],
+      ],
+    ),
+    section(
+      'Volumes',
+      ['ID', 'NAME', 'SIZE', 'CONTENT', 'DEVICES'],
+      pool.volumes.map(({ volume, devices }) => [
+        volume.id,
+        volume.name,
+        formatBytes(volume.capacityBytes),
+        volume.content.kind === 'filesystem' ? volume.content.fsType : volume.content.kind,
+        devices.map((device) => (device.readOnly ? `${device.path} (ro)` : device.path)).join(' '),
+      ]),
+    ),
+    section(
+      'Snapshots',
+      ['ID', 'SOURCE', 'SIZE', 'CREATED', 'GROUP'],
+      snapshots.map((snapshot) => [
+        snapshot.id,
+        snapshot.sourceVolumeId,
+        formatBytes(snapshot.sizeBytes),
+        new Date(snapshot.createdAt).toISOString(),
+        snapshot.groupId ?? '',
+      ]),
+    ),
+    section(
+      'Groups',
+      ['ID', 'NAME', 'MEMBERS', 'CREATED', 'WINDOW'],
+      groups.map((cut) => [
+        cut.group?.id ?? '',
+        cut.group?.name ?? '',
+        String(cut.snapshots.length),
+        new Date(cut.snapshots[0]?.createdAt ?? 0).toISOString(),
+        `${windowOf([cut]).toFixed(1)} ms`,
+      ]),
+    ),
+    section(
+      'Frozen now',
+      ['ROUND', 'FILESYSTEM', 'DEVICE'],
+      frozen.flatMap(({ token, filesystems }) =>
+        filesystems.map(({ mountPoint, devNumber }) => [token, mountPoint, devNumber]),
+      ),
+    ),
+  ].join('\n');
+}
+
+function section(title: string, columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  if (rows.length === 0) return `${title}: none\n`;
+  const table = formatTable(
+    columns.map((column) => ({ title: column })),
+    rows,
+    { indent: '  ' },
+  );
+  return `${title}\n${table}\n`;
+}
