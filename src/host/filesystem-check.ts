@@ -15,9 +15,12 @@ interface Checker {
   readonly dirtyCodes: readonly number[];
 }
 
-/** Each changes nothing. Exit codes: e2fsck(8), xfs_repair(8), btrfs-check(8). */
+/**
+ * Each changes nothing. Exit codes: e2fsck(8), xfs_repair(8), btrfs-check(8). Those of e2fsck are sums: with 4 for errors
+ * that are left it may add 8, when it saw enough and gave up.
+ */
 const CHECKERS: Readonly<Record<FsType, Checker>> = {
-  ext4: { command: (device) => ['e2fsck', '-f', '-n', device], dirtyCodes: [1, 4] },
+  ext4: { command: (device) => ['e2fsck', '-f', '-n', device], dirtyCodes: [4, 12] },
   xfs: { command: (device) => ['xfs_repair', '-n', device], dirtyCodes: [1] },
   btrfs: { command: (device) => ['btrfs', 'check', '--readonly', device], dirtyCodes: [1] },
 };

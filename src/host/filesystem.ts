@@ -8,6 +8,7 @@ import { BLKGETSIZE64 } from './ioctl.ts';
 import { ioctl } from './libc.ts';
 
 export { type CheckResult, checkFilesystem } from './filesystem-check.ts';
+export { canGrowMounted, growFilesystem, growUnmounted } from './filesystem-grow.ts';
 export { filesystemBytes, probeSignature, type Signature } from './filesystem-probe.ts';
 
 const LONG_MS = 600_000;
@@ -48,19 +49,6 @@ export async function makeFilesystem(
   const bytes = await deviceBytes(device);
   requireRoomFor(fsType, bytes);
   await run(await mkfsCommand(device, fsType, bytes), { timeoutMs: LONG_MS, ...(signal && { signal }) });
-}
-
-/**
- * Grows a mounted filesystem to the size of its device; one that fills it already succeeds.
- * @throws CommandError, also while it is frozen (ext4) or mounted read-only
- */
-export async function growFilesystem(fsType: FsType, device: string, mountPoint: string): Promise<void> {
-  const commands: Readonly<Record<FsType, readonly string[]>> = {
-    ext4: ['resize2fs', device],
-    xfs: ['xfs_growfs', '-d', mountPoint],
-    btrfs: ['btrfs', 'filesystem', 'resize', 'max', mountPoint],
-  };
-  await run(commands[fsType], { timeoutMs: LONG_MS });
 }
 
 /**

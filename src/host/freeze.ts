@@ -15,7 +15,7 @@ export function openForFreeze(mountPoint: string): Promise<FileHandle> {
 
 /**
  * Freezes a filesystem: its dirty data is written, then every write waits until the thaw. Blocks a thread meanwhile.
- * @throws SystemError EBUSY when it is frozen already, EOPNOTSUPP when its type can't be
+ * @throws SystemError EBUSY when it is frozen already, ENOTSUP when its type can't be
  */
 export async function freezeFilesystem(fd: number): Promise<void> {
   await ioctl(fd, FIFREEZE, 0n);

@@ -5,8 +5,10 @@
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
 
-// koffi's limit is 64 at a time, which a look at all loop devices of a node exceeds; waiting calls cost only their queue.
-koffi.config({ max_async_calls: 4096 });
+// koffi refuses calls beyond its queue, 256 unless told, which a look at all loop devices of a node exceeds; waiting calls
+// cost only their place. It can be told once in a process, whereas jest loads this module for each test file.
+const MAX_ASYNC_CALLS = 4096;
+if (koffi.config().max_async_calls !== MAX_ASYNC_CALLS) koffi.config({ max_async_calls: MAX_ASYNC_CALLS });
 
 // Null: what is already loaded into this process, be it glibc or musl.
 const libc = koffi.load(null);

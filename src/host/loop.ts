@@ -25,6 +25,7 @@ export type { Binding, LoopDevice } from './loop-status.ts';
 
 // Long enough for udev's probing and for somebody's last write back; short enough for an RPC.
 const DETACH_WAIT_MS = 5_000;
+const LOOK_AT_ONCE = 64;
 
 /** Every loop device that has a backing file, also those of other programs. */
 export async function listLoops(): Promise<LoopDevice[]> {
@@ -126,7 +127,12 @@ function refused(devicePath: string, signal: AbortSignal | undefined): DriverErr
 
 async function describeAll(wanted?: Binding): Promise<LoopDevice[]> {
   const numbers = await boundNumbers();
-  const found = await Promise.all(numbers.map((number) => describeLoop(number, wanted)));
+  const found: (LoopDevice | undefined)[] = [];
+  // In batches: the threads are for everybody, and the calls of koffi are limited.
+  for (let start = 0; start < numbers.length; start += LOOK_AT_ONCE) {
+    const batch = numbers.slice(start, start + LOOK_AT_ONCE);
+    found.push(...(await Promise.all(batch.map((number) => describeLoop(number, wanted)))));
+  }
   return found.filter((device) => device !== undefined);
 }
 

@@ -9,7 +9,8 @@ import { ioctl } from './libc.ts';
 /**
  * Makes `target` a reflink of `source`: all blocks shared, no byte copied, the same size. Writes and reads of the source
  * wait meanwhile, about 15 microseconds per extent on XFS. Not synced: the caller knows when.
- * @throws Error EEXIST when the target is there; SystemError EOPNOTSUPP or EXDEV where it can't be done, ENOSPC
+ * @throws Error EEXIST when the target is there; SystemError ENOTSUP (as Node.js calls EOPNOTSUPP) or EXDEV where
+ *   it can't be done, ENOSPC
  */
 export async function cloneFile(source: string, target: string): Promise<void> {
   await using from = await open(source, constants.O_RDONLY);
@@ -46,7 +47,7 @@ export async function supportsReflink(folder: string): Promise<boolean> {
     await cloneFile(probe, copy);
     return true;
   } catch (error) {
-    if (isErrno(error, 'EOPNOTSUPP', 'ENOTSUP', 'ENOTTY', 'EINVAL', 'EXDEV', 'ENOSYS')) return false;
+    if (isErrno(error, 'ENOTSUP', 'ENOTTY', 'EINVAL', 'EXDEV', 'ENOSYS')) return false;
     throw error;
   } finally {
     await Promise.all([probe, copy].map((path) => rm(path, { force: true })));
