@@ -12,8 +12,16 @@ const tier = (name, testTimeout) => ({
     ],
   },
   testTimeout,
+  // Not below TMPDIR, which is a new folder in every run of `npm test`.
+  cacheDirectory: '<rootDir>/node_modules/.cache/jest',
 });
 
 export default {
-  projects: [tier('unit', 30_000), tier('contract', 120_000), tier('integration', 300_000), tier('fault', 900_000)],
+  projects: [
+    tier('unit', 30_000),
+    tier('contract', 120_000),
+    tier('integration', 300_000),
+    tier('prove', 900_000),
+    tier('fault', 900_000),
+  ],
 };

@@ -1,0 +1,115 @@
+/** Runs the upstream csi-sanity against our driver, with every feature switched on that we have, and none skipped by us. */
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { ROOT, stream } from '../support/command.ts';
+import { Driver } from '../support/driver.ts';
+import type { Tally } from '../support/tally.ts';
+import { parseJunit, type Spec } from './junit.ts';
+import { expectedSkips } from './skips.ts';
+
+const PROGRAM = path.join(ROOT, '.tools/bin/csi-sanity');
+const GIB = 1024 ** 3;
+
+export interface SanityRun {
+  readonly accessType: 'mount' | 'block';
+  /** The health calls of CSI 1.13 switched on. */
+  readonly health: boolean;
+}
+
+export const SANITY_RUNS: readonly SanityRun[] = [
+  { accessType: 'mount', health: false },
+  { accessType: 'block', health: false },
+  { accessType: 'mount', health: true },
+];
+
+/** Every secret that csi-sanity can send: the driver needs none, must take them, and must not log them. */
+const SECRET = 'sanity-secret-that-no-log-may-show';
+const SECRET_FIELDS = [
+  'CreateVolumeSecret',
+  'DeleteVolumeSecret',
+  'ControllerPublishVolumeSecret',
+  'ControllerUnpublishVolumeSecret',
+  'ControllerValidateVolumeCapabilitiesSecret',
+  'NodeStageVolumeSecret',
+  'NodePublishVolumeSecret',
+  'CreateSnapshotSecret',
+  'DeleteSnapshotSecret',
+  'ControllerExpandVolumeSecret',
+  'ControllerModifyVolumeSecret',
+  'ListSnapshotsSecret',
+  'GetSnapshotSecret',
+];
+
+export async function runSanity({ accessType, health }: SanityRun, signal: AbortSignal): Promise<Tally> {
+  if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: run test/tools/build.sh`);
+  const folder = await mkdtemp(path.join(tmpdir(), 'sanity-'));
+  try {
+    await using driver = await Driver.start({ folder, flags: health ? ['--health'] : [] });
+    const specs = await runProgram(folder, driver, accessType, signal);
+    const complaints = [...compareSkips(specs, expectedSkips(health)), ...(await complainOfDriver(driver, specs))];
+    for (const complaint of complaints) console.error(`csi-sanity (${accessType}): ${complaint}`);
+    const count = (status: Spec['status']) => specs.filter((spec) => spec.status === status).length;
+    return { passed: count('passed'), failed: count('failed') + complaints.length, skipped: count('skipped') };
+  } finally {
+    // What is still mounted stays; the check of what is left behind tells.
+    await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+async function runProgram(
+  folder: string,
+  driver: Driver,
+  accessType: SanityRun['accessType'],
+  signal: AbortSignal,
+): Promise<readonly Spec[]> {
+  const report = path.join(folder, 'junit.xml');
+  const input = async (name: string, text: string) => {
+    const file = path.join(folder, name);
+    await writeFile(file, text);
+    return file;
+  };
+  const secrets = SECRET_FIELDS.map((field) => `${field}:\n  secretKey: ${SECRET}\n`).join('');
+  await mkdir(path.join(folder, 'kubelet'));
+  const flags = [
+    `--csi.endpoint=${driver.endpoint}`,
+    `--csi.controllerendpoint=${driver.endpoint}`,
+    `--csi.mountdir=${path.join(folder, 'kubelet/mount')}`,
+    `--csi.stagingdir=${path.join(folder, 'kubelet/staging')}`,
+    `--csi.secrets=${await input('secrets.yaml', secrets)}`,
+    `--csi.testvolumeaccesstype=${accessType}`,
+    `--csi.testvolumesize=${GIB}`,
+    `--csi.testvolumeexpandsize=${2 * GIB}`,
+    '--csi.testnodevolumeattachlimit',
+    `--csi.junitfile=${report}`,
+    '--ginkgo.no-color',
+  ];
+  const code = await stream([PROGRAM, ...flags], signal);
+  const specs = parseJunit(await readFile(report, 'utf8'));
+  // A run that broke off after its last good spec must not pass.
+  if (code !== 0 && specs.every(({ status }) => status !== 'failed'))
+    return [...specs, { name: `csi-sanity ended with exit code ${code}`, status: 'failed', seconds: 0 }];
+  return specs;
+}
+
+export function compareSkips(specs: readonly Spec[], expected: ReadonlySet<string>): readonly string[] {
+  const skipped = specs.filter(({ status }) => status === 'skipped').map(({ name }) => name);
+  return [
+    ...skipped.filter((name) => !expected.has(name)).map((name) => `skipped, and nobody said why: ${name}`),
+    ...[...expected]
+      .filter((name) => !skipped.includes(name))
+      .map((name) => `expected to be skipped, but not: ${name}`),
+  ];
+}
+
+/** A driver that fell over, leaked a secret into its log, or can't end is a failure whatever the specs say. */
+async function complainOfDriver(driver: Driver, specs: readonly Spec[]): Promise<readonly string[]> {
+  const code = await driver.stop();
+  const log = await driver.log();
+  if (specs.some(({ status }) => status === 'failed')) console.error(`--- log of the driver\n${log}`);
+  return [
+    ...(code === 0 ? [] : [`the driver ended with exit code ${code}`]),
+    ...(log.includes(SECRET) ? ['a secret is in the log of the driver'] : []),
+  ];
+}

@@ -1,0 +1,173 @@
+/**
+ * What a run of tests left behind on this machine.
+ *
+ * A run works below one folder of its own, which is also the TMPDIR of all it starts. So what is ours is told from what
+ * belongs to others by that folder: in a mount point, in the file behind a loop device, in a process's environment.
+ * The guard has an environment without it; a guard that outlived its agent is known by its parent.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ROOT } from './command.ts';
+
+const RCU_EXPEDITED = '/sys/kernel/rcu_expedited';
+/** Loop devices detach, and killed processes end, a little later than the call that asked for it returns. */
+const GRACE_MS = 10_000;
+
+interface LoopDevice {
+  readonly device: string;
+  readonly file: string;
+}
+
+interface Leftovers {
+  readonly processes: readonly number[];
+  readonly mounts: readonly string[];
+  readonly loops: readonly LoopDevice[];
+  readonly files: readonly string[];
+  readonly rcuRaised: boolean;
+}
+
+export class Traces {
+  readonly folder: string;
+  readonly #loopsBefore = new Set(loopDevices().map(({ device }) => device));
+  readonly #processesBefore = new Set(processes());
+  readonly #rcuBefore = rcuExpedited();
+
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** One line for each thing that is still there, after a moment of grace. */
+  async find(graceMs = GRACE_MS): Promise<readonly string[]> {
+    const end = performance.now() + graceMs;
+    for (;;) {
+      const lines = describe(this.#look());
+      if (lines.length === 0 || performance.now() > end) return lines;
+      await sleep(200);
+    }
+  }
+
+  /** Ends, thaws, unmounts, detaches and deletes what is ours; what resists stays and is told. */
+  clean(): readonly string[] {
+    const { processes, mounts, rcuRaised } = this.#look();
+    for (const pid of processes) attempt(() => process.kill(pid, 'SIGKILL'));
+    // The last mounted first; thawed first, because an unmounted frozen filesystem keeps its device for ever.
+    for (const mount of mounts.toReversed()) {
+      attempt(() => execFileSync('fsfreeze', ['--unfreeze', mount], { stdio: 'ignore' }));
+      attempt(() => execFileSync('umount', [mount], { stdio: 'ignore' }));
+    }
+    for (const { device } of this.#look().loops)
+      attempt(() => execFileSync('losetup', ['--detach', device], { stdio: 'ignore' }));
+    if (rcuRaised) attempt(() => execFileSync('sh', ['-c', `echo ${this.#rcuBefore} > ${RCU_EXPEDITED}`]));
+    const { mounts: stuck } = this.#look();
+    // Never through a mount: what is mounted may be somebody's data.
+    if (stuck.length === 0) attempt(() => rmSync(this.folder, { recursive: true, force: true }));
+    return describe(this.#look());
+  }
+
+  #look(): Leftovers {
+    return {
+      processes: processes().filter(
+        (pid) => hasVariable(pid, `TMPDIR=${this.folder}`) || (!this.#processesBefore.has(pid) && isOrphanOfOurs(pid)),
+      ),
+      mounts: mountPoints().filter((mount) => mount === this.folder || mount.startsWith(`${this.folder}/`)),
+      loops: loopDevices().filter(
+        ({ device, file }) =>
+          file.startsWith(`${this.folder}/`) ||
+          // Its pool was unmounted lazily or its image deleted: the path means nothing any more.
+          (!this.#loopsBefore.has(device) && !existsSync(file)),
+      ),
+      files: existsSync(this.folder) ? readdirSync(this.folder) : [],
+      rcuRaised: this.#rcuBefore === '0' && rcuExpedited() !== '0',
+    };
+  }
+}
+
+function describe({ processes, mounts, loops, files, rcuRaised }: Leftovers): readonly string[] {
+  return [
+    ...processes.map((pid) => `process ${pid}: ${commandLine(pid)}`),
+    ...mounts.map((mount) => `mount ${mount}${isFrozen(mount) ? ', frozen' : ''}`),
+    ...loops.map(({ device, file }) => `loop device ${device}: ${file}`),
+    ...files.map((name) => `temporary file ${name}`),
+    ...(rcuRaised ? [`${RCU_EXPEDITED} is still raised`] : []),
+  ];
+}
+
+function attempt(action: () => unknown): void {
+  try {
+    action();
+  } catch {
+    // Best effort: what is still there is looked at and told afterwards.
+  }
+}
+
+function processes(): readonly number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && pid !== process.pid);
+}
+
+function hasVariable(pid: number, variable: string): boolean {
+  return readProc(pid, 'environ').split('\0').includes(variable);
+}
+
+/** A Node process of this checkout that no Node process looks after. */
+function isOrphanOfOurs(pid: number): boolean {
+  const [, file = ''] = readProc(pid, 'cmdline').split('\0');
+  if (!file.startsWith(path.join(ROOT, 'src/'))) return false;
+  const parent = /^PPid:\s(\d+)$/m.exec(readProc(pid, 'status'))?.[1];
+  return !readProc(Number(parent), 'cmdline').split('\0')[0]?.endsWith('node');
+}
+
+function commandLine(pid: number): string {
+  return readProc(pid, 'cmdline').replaceAll('\0', ' ').trim() || readProc(pid, 'comm').trim();
+}
+
+function readProc(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return ''; // it has just ended, or is not ours to read
+  }
+}
+
+function mountPoints(): readonly string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => (line.split(' ')[4] ?? '').replace(/\\(\d{3})/g, (_, octal: string) => charOf(octal)));
+}
+
+function charOf(octal: string): string {
+  return String.fromCharCode(Number.parseInt(octal, 8));
+}
+
+function isFrozen(mount: string): boolean {
+  try {
+    // A second freeze is refused; there is no way just to ask.
+    execFileSync('fsfreeze', ['--freeze', mount], { stdio: 'ignore' });
+    execFileSync('fsfreeze', ['--unfreeze', mount], { stdio: 'ignore' });
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+function loopDevices(): readonly LoopDevice[] {
+  if (!existsSync('/sys/block')) return [];
+  return readdirSync('/sys/block')
+    .filter((name) => name.startsWith('loop'))
+    .flatMap((name) => {
+      try {
+        const file = readFileSync(path.join('/sys/block', name, 'loop/backing_file'), 'utf8').trimEnd();
+        return [{ device: `/dev/${name}`, file }];
+      } catch {
+        return []; // not attached
+      }
+    });
+}
+
+function rcuExpedited(): string {
+  return existsSync(RCU_EXPEDITED) ? readFileSync(RCU_EXPEDITED, 'utf8').trim() : '';
+}

@@ -1,0 +1,83 @@
+/** The tiers of `npm test`, in the order they run: what is quick and says most comes first. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { runSanity, SANITY_RUNS } from '../sanity/sanity.ts';
+import { ROOT, stream } from './command.ts';
+import { addUp, NOTHING, type Tally, verdict } from './tally.ts';
+
+export interface TestRun {
+  /** A folder for reports. */
+  readonly reports: string;
+  /** Somebody wants the run to end. */
+  readonly signal: AbortSignal;
+}
+
+export interface Tier {
+  readonly name: string;
+  readonly needsRoot: boolean;
+  run(run: TestRun): Promise<Tally>;
+}
+
+export const TIERS: readonly Tier[] = [
+  { name: 'check', needsRoot: false, run: runChecks },
+  jestTier('unit', false),
+  jestTier('contract', true),
+  jestTier('integration', true),
+  { name: 'sanity', needsRoot: true, run: runSanityTier },
+  jestTier('prove', true),
+  jestTier('fault', true),
+];
+
+async function runChecks({ signal }: TestRun): Promise<Tally> {
+  const tallies: Tally[] = [];
+  for (const script of ['check:format', 'check:types', 'check:promises'])
+    tallies.push(verdict((await stream(['npm', 'run', '--silent', script], signal)) === 0));
+  return addUp(tallies);
+}
+
+async function runSanityTier({ signal }: TestRun): Promise<Tally> {
+  if ((await stream(['test/tools/build.sh', 'csi-sanity'], signal)) !== 0) return verdict(false);
+  const tallies: Tally[] = [];
+  for (const run of SANITY_RUNS) {
+    console.log(`\ncsi-sanity: ${run.accessType}${run.health ? ', with health' : ''}`);
+    tallies.push(await runSanity(run, signal));
+  }
+  return addUp(tallies);
+}
+
+function jestTier(name: string, needsRoot: boolean): Tier {
+  return { name, needsRoot, run: (run) => runJest(name, run, needsRoot) };
+}
+
+/** The part of jest's `--json` report that we count. */
+interface JestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  /** Files that failed before a test of theirs ran. */
+  readonly numRuntimeErrorTestSuites: number;
+}
+
+async function runJest(name: string, { reports, signal }: TestRun, serial: boolean): Promise<Tally> {
+  const report = path.join(reports, `${name}.json`);
+  const jest = path.join(ROOT, 'node_modules/jest/bin/jest.js');
+  const flags = ['--selectProjects', name, '--json', '--outputFile', report, '--ci'];
+  // Tiers that share the machine's loop devices and mounts run one file at a time.
+  if (serial) flags.push('--runInBand');
+  const code = await stream([process.execPath, '--experimental-vm-modules', '--no-warnings', jest, ...flags], signal);
+  const tally = await readFile(report, 'utf8').then(
+    (text) => tallyOf(JSON.parse(text) as JestReport),
+    () => NOTHING, // jest did not get as far as a report
+  );
+  // For example an open handle or a coverage threshold: jest says no although every test said yes.
+  return code !== 0 && tally.failed === 0 ? { ...tally, failed: 1 } : tally;
+}
+
+export function tallyOf(report: JestReport): Tally {
+  return {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests + report.numRuntimeErrorTestSuites,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
