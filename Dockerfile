@@ -1,0 +1,28 @@
+# The image of every role. Not built yet where it was written (there is no container engine): build it before you trust it.
+#
+#   docker build -t cofferdam .
+#   docker run --privileged -v /dev:/dev -v /var/lib/cofferdam:/var/lib/cofferdam cofferdam serve --help
+#
+# Pin the base by digest when you release.
+
+FROM node:24-bookworm-slim AS build
+WORKDIR /build
+COPY package.json package-lock.json ./
+# No install script is needed: native parts come as packages of their own, and Node is the image's.
+RUN npm ci --ignore-scripts
+COPY . .
+RUN npm run gen && npm run build && npm prune --omit=dev --ignore-scripts
+
+FROM node:24-bookworm-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends btrfs-progs e2fsprogs mount util-linux xfsprogs \
+ && rm -rf /var/lib/apt/lists/*
+ENV NODE_ENV=production
+WORKDIR /opt/cofferdam
+COPY --from=build /build/node_modules node_modules
+COPY --from=build /build/csi-proto csi-proto
+COPY --from=build /build/dist dist
+COPY --from=build /build/package.json /build/LICENSE ./
+# Exec form: the driver is process 1 and gets SIGTERM itself.
+ENTRYPOINT ["node", "/opt/cofferdam/dist/src/main.js"]
+CMD ["serve"]

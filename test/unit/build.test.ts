@@ -1,0 +1,43 @@
+/** What is published: compiled, without the switches of the test build. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { ROOT } from '../support/command.ts';
+
+// A package of its own: package.json says that .js is ESM, the rest is what a package has beside dist.
+const folder = mkdtempSync(path.join(tmpdir(), 'cofferdam-build-'));
+const dist = path.join(folder, 'dist');
+
+const node = (...args: string[]) => execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
+
+beforeAll(() => {
+  cpSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
+  for (const name of ['node_modules', 'csi-proto']) symlinkSync(path.join(ROOT, name), path.join(folder, name));
+  const tsc = path.join(ROOT, 'node_modules/.bin/tsc');
+  execFileSync(tsc, ['-p', path.join(ROOT, 'tsconfig.build.json'), '--outDir', dist], { encoding: 'utf8' });
+  node(path.join(ROOT, 'scripts/release.ts'), dist);
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const evaluate = (code: string) => node('--input-type=module', '--eval', code).trim();
+
+test('the switch of the test build is off', () => {
+  expect(evaluate(`import { TEST_BUILD } from './dist/src/core/build.js'; console.log(TEST_BUILD);`)).toBe('false');
+});
+
+test('a build that is no test build is not released twice', () => {
+  expect(() => node(path.join(ROOT, 'scripts/release.ts'), dist)).toThrow('TEST_BUILD');
+});
+
+test('it runs', () => {
+  expect(node('dist/src/main.js', '--help')).toContain('serve');
+});
+
+test('it finds the wire contract', () => {
+  const code = `import { loadProto } from './dist/src/rpc/proto.js';
+    console.log(Object.keys(loadProto('csi-proto/csi.proto').service('csi.v1.Identity')).join());`;
+  expect(evaluate(code)).toContain('Probe');
+});
