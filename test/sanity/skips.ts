@@ -5,7 +5,7 @@
 export interface Skip {
   readonly what: string;
   readonly reason: string;
-  /** Skipped only while the driver runs without `--health`. */
+  /** Skipped only while the driver runs without `--health on`. */
   readonly withoutHealth?: true;
   readonly specs: readonly string[];
 }
@@ -52,7 +52,7 @@ export const SKIPS: readonly Skip[] = [
   },
   {
     what: 'volume and storage health of CSI 1.13',
-    reason: 'alpha, so off unless `--health` is given; the run with `--health` has them',
+    reason: 'alpha, so off unless `--health on` is given; the run with it has them',
     withoutHealth: true,
     specs: [
       'ControllerGetVolumeHealth [Controller Server] should fail when no volume id is provided',
