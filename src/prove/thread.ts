@@ -50,7 +50,10 @@ export class Thread {
     if (this.#ended || this.#failure) throw this.#broken();
   }
 
-  /** Waits until the thread has ended, after it was told to stop. @throws what it failed with */
+  /**
+   * Waits until the thread has ended, after it was told to stop. One that had failed has ended too.
+   * @throws DriverError internal when it hangs
+   */
   async ended(): Promise<void> {
     const limit = new AbortController();
     try {
@@ -58,7 +61,6 @@ export class Thread {
     } finally {
       limit.abort();
     }
-    if (this.#failure) throw this.#broken();
     if (!this.#ended) {
       // A thread in a frozen filesystem can't be ended by anything; let it not keep the process alive when it can.
       this.#worker.unref();

@@ -93,7 +93,7 @@ export class OrderedWriter {
     return this.#state.takeLongestStallMs();
   }
 
-  /** @throws what the writer failed with; DriverError internal when it hangs */
+  /** Ends between two numbers. @throws DriverError internal when it hangs */
   async stop(): Promise<void> {
     this.#state.stop();
     await this.#thread.ended();

@@ -1,0 +1,112 @@
+/**
+ * The volumes of one run, mounted and written to: what rounds are made on.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DRIVER_NAME } from '../core/names.ts';
+import type { Cleanup, CleanupScope } from './cleanup.ts';
+import { mapLimited } from './concurrency.ts';
+import type { CsiClient } from './csi-client.ts';
+import type { DriverFacts } from './driver.ts';
+import type { Progress } from './events.ts';
+import { Load } from './load.ts';
+import type { ProvePlan } from './options.ts';
+import { LOAD_OFFSET, regionOf } from './places.ts';
+import type { Stream } from './record.ts';
+import { type RestoreMode, Restorer, restoreModeOf } from './restore.ts';
+import { type Access, type CsiVolume, removeFolder, VolumeCalls } from './volumes.ts';
+import { OrderedWriter } from './writer.ts';
+
+export interface Session {
+  readonly plan: ProvePlan;
+  readonly client: CsiClient;
+  readonly driver: DriverFacts;
+  /** Part of the name of everything that this run makes. */
+  readonly name: string;
+  /** The same for the blocks that it writes. */
+  readonly run: number;
+  readonly volumes: readonly CsiVolume[];
+  readonly writers: Readonly<Record<Stream, OrderedWriter>>;
+  readonly load: Load | undefined;
+  readonly mode: RestoreMode;
+  readonly restorer: Restorer;
+  readonly bufferedCounts: boolean;
+}
+
+/** Makes the volumes, mounts them and starts the writers; `cleanup` undoes all of it. */
+export async function openSession(
+  plan: ProvePlan,
+  client: CsiClient,
+  driver: DriverFacts,
+  cleanup: Cleanup,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Session> {
+  const scope = cleanup.scope();
+  const run = randomBytes(4).readUInt32LE();
+  const name = `prove-${run.toString(16).padStart(8, '0')}`;
+  const folder = await workFolder(plan.workFolder, scope);
+  const calls = new VolumeCalls(client, driver, plan.parameters, folder);
+  const access: Access = plan.accessType === 'mount' ? { kind: 'mount', fsType: plan.fsType } : { kind: 'block' };
+
+  progress({ kind: 'step', text: `making ${plan.volumes} volumes` });
+  const indexes = Array.from({ length: plan.volumes }, (_, volume) => volume);
+  const made = await mapLimited(indexes, plan.concurrency, async (volume) => {
+    signal.throwIfAborted();
+    const volumeName = `${name}-vol${volume + 1}`;
+    const its = cleanup.scope();
+    const csiVolume = await calls.create({ name: volumeName, bytes: plan.volumeBytes, access }, its);
+    const path = await calls.publish(csiVolume, volumeName, access, false, its);
+    return { csiVolume, path };
+  });
+  const paths = made.map(({ path }) => path);
+
+  const mode = await restoreModeOf(paths[0] ?? '', access, folder);
+  progress({ kind: 'step', text: 'starting the writers' });
+  // Added last, so ended first: nothing can be unmounted that is written to.
+  const threads = cleanup.scope();
+  const durable = await startWriter('durable');
+  const buffered = await startWriter('buffered');
+  const load = plan.loadBytesPerSecond > 0n ? await startLoad() : undefined;
+
+  return {
+    plan,
+    client,
+    driver,
+    name,
+    run,
+    volumes: made.map(({ csiVolume }) => csiVolume),
+    writers: { durable, buffered },
+    load,
+    mode,
+    restorer: new Restorer(calls, mode, folder),
+    bufferedCounts: plan.countBuffered ?? (driver.name === DRIVER_NAME && plan.accessType === 'mount'),
+  };
+
+  async function startWriter(stream: Stream): Promise<OrderedWriter> {
+    const targets = paths.map((path) => regionOf(path, access.kind, stream));
+    const writer = await OrderedWriter.start({ run, stream, targets, order: indexes });
+    threads.add(`the ${stream} writer`, () => writer.stop());
+    signal.throwIfAborted();
+    return writer;
+  }
+
+  async function startLoad(): Promise<Load> {
+    const targets = paths.map((path) => ({
+      path: access.kind === 'mount' ? join(path, 'load.dat') : path,
+      device: access.kind === 'block',
+      offset: access.kind === 'mount' ? 0 : LOAD_OFFSET,
+    }));
+    const { volumeBytes, loadBytesPerSecond: bytesPerSecond, seed } = plan;
+    const started = await Load.start({ targets, volumeBytes, bytesPerSecond, seed });
+    threads.add('the load', () => started.stop());
+    return started;
+  }
+}
+
+async function workFolder(parent: string, scope: CleanupScope): Promise<string> {
+  const folder = await mkdtemp(join(parent, 'prove-'));
+  scope.add(`folder ${folder}`, () => removeFolder(folder));
+  return folder;
+}
