@@ -1,0 +1,12 @@
+import type { NodeDefinition } from '../../gen/csi/v1/Node.ts';
+import type { Handler } from '../../rpc/types.ts';
+import type { CsiOptions } from '../options.ts';
+import { renderTopology } from '../render/topology.ts';
+
+export function nodeGetInfo({ node, maxVolumesPerNode }: CsiOptions): Handler<NodeDefinition, 'NodeGetInfo'> {
+  return async () => ({
+    nodeId: node,
+    maxVolumesPerNode: String(maxVolumesPerNode ?? 0n),
+    accessibleTopology: renderTopology(node),
+  });
+}

@@ -1,0 +1,39 @@
+import { TEST_BUILD } from '../../core/build.ts';
+import { invalidArgument } from '../../core/errors.ts';
+import { DRIVER_NAME } from '../../core/names.ts';
+import type { CreateVolumeGroupSnapshotRequest__Output } from '../../gen/csi/v1/CreateVolumeGroupSnapshotRequest.ts';
+import type { CreateGroupRequest, GroupRequest } from '../../volumes/requests.ts';
+import { checkUnusedMaps, requiredId, requiredIds, requiredName } from './fields.ts';
+import { parseParameters } from './parameters.ts';
+
+/** The negative control of `prove`: a group without its fence. Unknown, and so refused, outside of the test build. */
+export const NO_FENCE_PARAMETER = `${DRIVER_NAME}/test-no-fence`;
+
+export function parseCreateGroup(wire: CreateVolumeGroupSnapshotRequest__Output): CreateGroupRequest {
+  const name = requiredName('name', wire.name);
+  const volumeIds = requiredIds('source_volume_ids', wire.sourceVolumeIds);
+  const parameters = parseParameters('parameters', wire.parameters, TEST_BUILD ? [NO_FENCE_PARAMETER] : []);
+  checkUnusedMaps({ secrets: wire.secrets });
+  return { name, volumeIds, parameters, fenced: !isUnfenced(parameters[NO_FENCE_PARAMETER]) };
+}
+
+/**
+ * `snapshot_ids` is required, but what is missing in it shows only beside the group: of a group that does not exist it
+ * does not matter (csi-sanity sends none).
+ */
+export function parseGroupRequest(wire: {
+  readonly groupSnapshotId: string;
+  readonly snapshotIds: readonly string[];
+  readonly secrets: Readonly<Record<string, string>>;
+}): GroupRequest {
+  const id = requiredId('group_snapshot_id', wire.groupSnapshotId);
+  const snapshotIds = wire.snapshotIds.length === 0 ? [] : requiredIds('snapshot_ids', wire.snapshotIds);
+  checkUnusedMaps({ secrets: wire.secrets });
+  return { id, snapshotIds };
+}
+
+function isUnfenced(value: string | undefined): boolean {
+  if (value === undefined || value === 'false') return false;
+  if (value === 'true') return true;
+  throw invalidArgument('parameters', `${NO_FENCE_PARAMETER} is "true" or "false"`);
+}

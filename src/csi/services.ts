@@ -1,0 +1,152 @@
+import { DriverError } from '../core/errors.ts';
+import { KeyedLocks } from '../core/locks.ts';
+import type { Logger, Metrics } from '../core/observe.ts';
+import type { ControllerDefinition } from '../gen/csi/v1/Controller.ts';
+import type { GroupControllerDefinition } from '../gen/csi/v1/GroupController.ts';
+import type { IdentityDefinition } from '../gen/csi/v1/Identity.ts';
+import type { NodeDefinition } from '../gen/csi/v1/Node.ts';
+import type { NodeOperations } from '../mounts/requests.ts';
+import { lockCalls, logCalls, measureCalls } from '../rpc/interceptors.ts';
+import { loadProto } from '../rpc/proto.ts';
+import { type BoundService, bindService } from '../rpc/server.ts';
+import type { Handlers, Interceptor } from '../rpc/types.ts';
+import type { GroupService } from '../volumes/group-service.ts';
+import type { SnapshotService } from '../volumes/snapshot-service.ts';
+import type { VolumeService } from '../volumes/volume-service.ts';
+import { controllerExpandVolume } from './controller/controller-expand-volume.ts';
+import { controllerGetCapabilities } from './controller/controller-get-capabilities.ts';
+import { controllerGetVolume } from './controller/controller-get-volume.ts';
+import { controllerGetVolumeHealth } from './controller/controller-get-volume-health.ts';
+import { controllerListVolumeHealth } from './controller/controller-list-volume-health.ts';
+import { createSnapshot } from './controller/create-snapshot.ts';
+import { createVolume } from './controller/create-volume.ts';
+import { deleteSnapshot } from './controller/delete-snapshot.ts';
+import { deleteVolume } from './controller/delete-volume.ts';
+import { getCapacity } from './controller/get-capacity.ts';
+import { getSnapshot } from './controller/get-snapshot.ts';
+import { listSnapshots } from './controller/list-snapshots.ts';
+import { listVolumes } from './controller/list-volumes.ts';
+import { validateVolumeCapabilities } from './controller/validate-volume-capabilities.ts';
+import { createVolumeGroupSnapshot } from './group/create-volume-group-snapshot.ts';
+import { deleteVolumeGroupSnapshot } from './group/delete-volume-group-snapshot.ts';
+import { getVolumeGroupSnapshot } from './group/get-volume-group-snapshot.ts';
+import { groupControllerGetCapabilities } from './group/group-controller-get-capabilities.ts';
+import { getPluginCapabilities } from './identity/get-plugin-capabilities.ts';
+import { getPluginInfo } from './identity/get-plugin-info.ts';
+import { probe } from './identity/probe.ts';
+import { lockKeysOf } from './lock-keys.ts';
+import { nodeExpandVolume } from './node/node-expand-volume.ts';
+import { nodeGetCapabilities } from './node/node-get-capabilities.ts';
+import { nodeGetInfo } from './node/node-get-info.ts';
+import { nodeGetStorageHealth } from './node/node-get-storage-health.ts';
+import { nodeGetVolumeHealth } from './node/node-get-volume-health.ts';
+import { nodeGetVolumeStats } from './node/node-get-volume-stats.ts';
+import { nodePublishVolume } from './node/node-publish-volume.ts';
+import { nodeStageVolume } from './node/node-stage-volume.ts';
+import { nodeUnpublishVolume } from './node/node-unpublish-volume.ts';
+import { nodeUnstageVolume } from './node/node-unstage-volume.ts';
+import type { CsiOptions } from './options.ts';
+import { QUIET_METHODS, SECRET_FIELDS } from './redaction.ts';
+
+export const CSI_PROTO = 'csi-proto/csi.proto';
+
+export interface CsiParts {
+  readonly volumes: VolumeService;
+  readonly snapshots: SnapshotService;
+  readonly groups: GroupService;
+  readonly node: NodeOperations;
+  readonly options: CsiOptions;
+}
+
+/** All services of the driver, for one socket. */
+export function csiServices(parts: CsiParts): readonly BoundService[] {
+  const proto = loadProto(CSI_PROTO);
+  const bind = <D>(name: string, handlers: Handlers<D>) => bindService(name, proto.service(name), handlers);
+  return [
+    bind('csi.v1.Identity', identityHandlers(parts)),
+    bind('csi.v1.Controller', controllerHandlers(parts)),
+    bind('csi.v1.GroupController', groupHandlers(parts)),
+    bind('csi.v1.Node', nodeHandlers(parts)),
+  ];
+}
+
+export interface CsiSurroundings {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly ready: () => boolean;
+  /** Shared by everything that works on the ids of this process. */
+  readonly locks?: KeyedLocks;
+}
+
+/** What goes around every call, from the outside in. */
+export function csiInterceptors({ logger, metrics, ready, locks }: CsiSurroundings): readonly Interceptor[] {
+  return [
+    logCalls({ logger, secretFields: SECRET_FIELDS, quietMethods: QUIET_METHODS }),
+    measureCalls(metrics),
+    refuseUntil(ready),
+    lockCalls(locks ?? new KeyedLocks(), lockKeysOf),
+  ];
+}
+
+/** While it starts, the driver answers for itself and for nothing else (CSI specification, Probe). */
+function refuseUntil(ready: () => boolean): Interceptor {
+  return async ({ service }, _request, next) => {
+    if (service !== 'csi.v1.Identity' && !ready()) throw new DriverError('unavailable', 'the driver is starting');
+    return await next();
+  };
+}
+
+function identityHandlers({ options }: CsiParts): Handlers<IdentityDefinition> {
+  return {
+    GetPluginInfo: getPluginInfo(options),
+    GetPluginCapabilities: getPluginCapabilities(options),
+    Probe: probe(options),
+  };
+}
+
+function controllerHandlers({ volumes, snapshots, options }: CsiParts): Handlers<ControllerDefinition> {
+  return {
+    CreateVolume: createVolume(volumes),
+    DeleteVolume: deleteVolume(volumes),
+    ValidateVolumeCapabilities: validateVolumeCapabilities(volumes),
+    ListVolumes: listVolumes(volumes),
+    GetCapacity: getCapacity(volumes),
+    ControllerGetCapabilities: controllerGetCapabilities(options),
+    CreateSnapshot: createSnapshot(snapshots, options),
+    DeleteSnapshot: deleteSnapshot(snapshots),
+    ListSnapshots: listSnapshots(snapshots, options),
+    GetSnapshot: getSnapshot(snapshots, options),
+    ControllerExpandVolume: controllerExpandVolume(volumes),
+    ControllerGetVolume: controllerGetVolume(volumes),
+    ...(options.health && {
+      ControllerGetVolumeHealth: controllerGetVolumeHealth(volumes),
+      ControllerListVolumeHealth: controllerListVolumeHealth(),
+    }),
+  };
+}
+
+function groupHandlers({ groups, options }: CsiParts): Handlers<GroupControllerDefinition> {
+  return {
+    GroupControllerGetCapabilities: groupControllerGetCapabilities(),
+    CreateVolumeGroupSnapshot: createVolumeGroupSnapshot(groups, options),
+    GetVolumeGroupSnapshot: getVolumeGroupSnapshot(groups, options),
+    DeleteVolumeGroupSnapshot: deleteVolumeGroupSnapshot(groups),
+  };
+}
+
+function nodeHandlers({ node, volumes, options }: CsiParts): Handlers<NodeDefinition> {
+  return {
+    NodeStageVolume: nodeStageVolume(node),
+    NodeUnstageVolume: nodeUnstageVolume(node),
+    NodePublishVolume: nodePublishVolume(node),
+    NodeUnpublishVolume: nodeUnpublishVolume(node),
+    NodeGetVolumeStats: nodeGetVolumeStats(node),
+    NodeExpandVolume: nodeExpandVolume(node),
+    NodeGetCapabilities: nodeGetCapabilities(options),
+    NodeGetInfo: nodeGetInfo(options),
+    ...(options.health && {
+      NodeGetVolumeHealth: nodeGetVolumeHealth(volumes),
+      NodeGetStorageHealth: nodeGetStorageHealth(volumes, options),
+    }),
+  };
+}

@@ -1,0 +1,42 @@
+import { type DestinationStream, destination, pino } from 'pino';
+import type { Logger } from '../core/observe.ts';
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface LoggerOptions {
+  readonly level: LogLevel;
+  /**
+   * Field names whose values are blanked at the top of a line and up to three levels below it. The second lock on the
+   * door: whoever logs a request takes them out already, at any depth.
+   */
+  readonly secretFields: Iterable<string>;
+  /** Where lines go; standard error when absent. */
+  readonly output?: DestinationStream;
+}
+
+/** JSON lines. Disposing of it writes what is still in memory. */
+export function createLogger({ level, secretFields, output }: LoggerOptions): Logger & Disposable {
+  // Not synchronous: a log that nobody reads, or that lies on a filesystem that is frozen, must not stop the event loop.
+  const stream = output ?? destination({ dest: 2, sync: false });
+  const paths = [...secretFields].flatMap((name) => ['', '*.', '*.*.', '*.*.*.'].map((above) => `${above}${name}`));
+  const logger = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths, censor: '[redacted]' },
+    },
+    stream,
+  );
+  return {
+    debug: (fields, message) => logger.debug(fields, message),
+    info: (fields, message) => logger.info(fields, message),
+    warn: (fields, message) => logger.warn(fields, message),
+    error: (fields, message) => logger.error(fields, message),
+    [Symbol.dispose]: () => {
+      if ('flushSync' in stream && typeof stream.flushSync === 'function') stream.flushSync();
+    },
+  };
+}

@@ -1,0 +1,83 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { PoolCapacity } from '../core/capacity.ts';
+import type { Metrics, RpcOutcome } from '../core/observe.ts';
+
+/** The driver's metrics in Prometheus' text format; docs/metrics.md lists them. */
+export class PrometheusMetrics implements Metrics {
+  readonly #registry = new Registry();
+  readonly #rpcs = new Histogram({
+    name: 'cofferdam_rpc_duration_seconds',
+    help: 'Time from the arrival of a call to its answer',
+    labelNames: ['service', 'method', 'code'],
+    buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60],
+    registers: [this.#registry],
+  });
+  readonly #rounds = new Counter({
+    name: 'cofferdam_rounds_total',
+    help: 'Snapshot rounds by what they came to',
+    labelNames: ['outcome'],
+    registers: [this.#registry],
+  });
+  readonly #members = new Counter({
+    name: 'cofferdam_round_members_total',
+    help: 'Snapshots taken in committed rounds',
+    registers: [this.#registry],
+  });
+  readonly #window = new Histogram({
+    name: 'cofferdam_round_window_seconds',
+    help: 'Time from the first freeze call to the last thaw return of a committed round',
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
+    registers: [this.#registry],
+  });
+  readonly #frozen = new Gauge({
+    name: 'cofferdam_frozen_members',
+    help: 'Members whose filesystem is frozen at this moment',
+    registers: [this.#registry],
+  });
+  readonly #pool = new Gauge({
+    name: 'cofferdam_pool_bytes',
+    help: 'The pool: its size, what is free in it, what was promised, and the largest volume that can be made now',
+    labelNames: ['kind'],
+    registers: [this.#registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.#registry });
+    // A counter that has not counted yet is 0, not absent: rates need the step.
+    for (const outcome of ['committed', 'aborted']) this.#rounds.inc({ outcome }, 0);
+  }
+
+  rpc({ service, method, code, seconds }: RpcOutcome): void {
+    this.#rpcs.observe({ service, method, code }, seconds);
+  }
+
+  roundCommitted(members: number, windowMs: number): void {
+    this.#rounds.inc({ outcome: 'committed' });
+    this.#members.inc(members);
+    this.#window.observe(windowMs / 1000);
+  }
+
+  roundAborted(): void {
+    this.#rounds.inc({ outcome: 'aborted' });
+  }
+
+  frozenNow(members: number): void {
+    this.#frozen.set(members);
+  }
+
+  /** Metrics are floating point: the last bits of a pool above 8 PiB are lost here, and only here. */
+  pool({ totalBytes, freeBytes, promisedBytes, availableBytes }: PoolCapacity): void {
+    this.#pool.set({ kind: 'total' }, Number(totalBytes));
+    this.#pool.set({ kind: 'free' }, Number(freeBytes));
+    this.#pool.set({ kind: 'promised' }, Number(promisedBytes));
+    this.#pool.set({ kind: 'available' }, Number(availableBytes));
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}

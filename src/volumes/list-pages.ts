@@ -1,0 +1,52 @@
+import { DriverError } from '../core/errors.ts';
+import { type NodeName, type ParsedId, parseId } from '../core/ids.ts';
+import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
+import type { Page, PageRequest } from '../core/paging.ts';
+import { decodeToken, encodeToken } from './page-tokens.ts';
+import type { ListRequest, ListResult } from './requests.ts';
+
+/**
+ * One page of a list over these nodes: node after node in the order of their names, on each in the order of ids. A node
+ * that is away fails the call: a list with holes would be read as things deleted.
+ * @param fetch asks one node for one of its pages; costs O(page)
+ * @throws DriverError aborted (token), unavailable
+ */
+export async function listPages<T extends { readonly id: string }>(
+  directory: NodeDirectory,
+  nodes: readonly NodeName[],
+  kind: ParsedId['kind'],
+  { startingToken, maxEntries }: ListRequest,
+  fetch: (agent: NodeAgent, page: PageRequest) => Promise<Page<T>>,
+): Promise<ListResult<T>> {
+  const start = startingToken === '' ? undefined : startOf(kind, startingToken);
+  const remaining = nodes.filter((node) => start === undefined || node >= start.node).toSorted(compare);
+  const items: T[] = [];
+  for (const [i, node] of remaining.entries()) {
+    let after = node === start?.node ? start.id : undefined;
+    do {
+      const left = maxEntries === 0 ? undefined : maxEntries - items.length;
+      const page = await fetch(directory.agent(node), {
+        ...(after !== undefined && { after }),
+        ...(left !== undefined && { limit: left }),
+      });
+      items.push(...page.items);
+      after = page.next;
+      if (left !== undefined && page.items.length >= left) {
+        const more = after !== undefined || i < remaining.length - 1;
+        return { items, nextToken: more ? encodeToken(kind, items.at(-1)?.id ?? '') : '' };
+      }
+    } while (after !== undefined);
+  }
+  return { items, nextToken: '' };
+}
+
+function startOf(kind: ParsedId['kind'], token: string): { readonly id: string; readonly node: NodeName } {
+  const id = decodeToken(kind, token);
+  const parsed = parseId(id);
+  if (!parsed) throw new DriverError('internal', 'a token was accepted whose id has no node');
+  return { id, node: parsed.node };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,51 @@
+import { hasCode } from '../core/errors.ts';
+import { type NodeName, nodeOf, type ParsedId } from '../core/ids.ts';
+import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
+
+/**
+ * The agent of the node that an id names. Undefined for an id that this driver cannot have made, and for a node that
+ * there is not: such a thing does not exist, and deleting it succeeds.
+ * @throws DriverError unavailable when the node is known, and away
+ */
+export function agentOf(directory: NodeDirectory, kind: ParsedId['kind'], id: string): NodeAgent | undefined {
+  const node = nodeOf(kind, id);
+  return node !== undefined && directory.nodes().includes(node) ? directory.agent(node) : undefined;
+}
+
+export interface Answers<T> {
+  readonly found: readonly T[];
+  /** Nodes that did not answer, and why. */
+  readonly away: ReadonlyMap<NodeName, unknown>;
+}
+
+/**
+ * Asks every node at once. A name says nothing about its node, so this is how a retry finds what an earlier call made.
+ * @throws whatever a node throws, except that it is away
+ */
+export async function askEveryNode<T>(
+  directory: NodeDirectory,
+  ask: (agent: NodeAgent) => Promise<T | undefined>,
+): Promise<Answers<T>> {
+  const nodes = directory.nodes();
+  const outcomes = await Promise.allSettled(nodes.map(async (node) => ask(directory.agent(node))));
+  const away = new Map<NodeName, unknown>();
+  const found: T[] = [];
+  for (const [i, outcome] of outcomes.entries()) {
+    if (outcome.status === 'fulfilled') {
+      if (outcome.value !== undefined) found.push(outcome.value);
+    } else if (hasCode(outcome.reason, 'unavailable')) {
+      away.set(nodes[i] ?? '', outcome.reason);
+    } else {
+      throw outcome.reason;
+    }
+  }
+  return { found, away };
+}
+
+/** Of the nodes that matter, one that is away makes the answer unknown. @throws DriverError unavailable */
+export function needAnswerOf(away: ReadonlyMap<NodeName, unknown>, nodes: Iterable<NodeName>): void {
+  for (const node of nodes) {
+    const reason = away.get(node);
+    if (reason !== undefined) throw reason;
+  }
+}

@@ -1,0 +1,152 @@
+import { type Bytes, maxBytes, minBytes } from '../core/bytes.ts';
+import { DriverError, hasCode, invalidArgument, messageOf, notFound } from '../core/errors.ts';
+import { type NodeName, type VolumeId, volumeId } from '../core/ids.ts';
+import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
+import type { Content, ContentSource, Volume } from '../core/volume.ts';
+import { listPages } from './list-pages.ts';
+import { agentOf, askEveryNode, needAnswerOf } from './nodes.ts';
+import { candidates, type Pin } from './placement.ts';
+import type { AvailableCapacity, CapacityRange, CreateVolumeRequest, ListRequest, ListResult } from './requests.ts';
+import { confirmSameVolume } from './same-volume.ts';
+import { sizeAfterExpansion, sizeOfNewVolume } from './sizes.ts';
+
+/** What a new volume is copied from, as its node sees it. */
+interface Source extends Pin {
+  readonly sizeBytes: Bytes;
+  readonly content: Content;
+}
+
+/**
+ * The controller's policy for volumes. It keeps nothing: every answer is read from the nodes.
+ *
+ * Callers hold the locks of the ids and names they pass (`csi/lock-keys.ts`).
+ */
+export class VolumeService {
+  readonly #directory: NodeDirectory;
+
+  constructor(directory: NodeDirectory) {
+    this.#directory = directory;
+  }
+
+  /**
+   * Find by name; the same: answer it; different: `already-exists`; none: make it on the best node that can.
+   * @throws DriverError already-exists, not-found (source), out-of-range (size), resource-exhausted (no node, or no room),
+   *   invalid-argument (source does not fit), unavailable
+   */
+  async create(request: CreateVolumeRequest, signal: AbortSignal): Promise<Volume> {
+    const { found, away } = await askEveryNode(this.#directory, (agent) =>
+      agent.getVolume(volumeId(agent.node, request.name), signal),
+    );
+    if (found[0]) return confirmSameVolume(found[0], request);
+
+    const source = request.source && (await this.#findSource(request.source, request, signal));
+    const nodes = candidates(request.placement, this.#directory.nodes(), source);
+    // Whether a candidate that is away has the volume already is not known: making a second one elsewhere would leak it.
+    needAnswerOf(away, nodes);
+    return await this.#createOnFirst(nodes, request, source?.sizeBytes, signal);
+  }
+
+  /** Of an id that is unknown or not ours: succeeds. @throws DriverError failed-precondition while it is in use */
+  async delete(id: VolumeId, signal: AbortSignal): Promise<void> {
+    await agentOf(this.#directory, 'volume', id)?.deleteVolume(id, signal);
+  }
+
+  /** @throws DriverError not-found */
+  async get(id: VolumeId, signal: AbortSignal): Promise<Volume> {
+    const volume = await agentOf(this.#directory, 'volume', id)?.getVolume(id, signal);
+    if (!volume) throw notFound('volume', id);
+    return volume;
+  }
+
+  /** @throws DriverError aborted for an invalid token */
+  list(request: ListRequest, signal: AbortSignal): Promise<ListResult<Volume>> {
+    return listPages(this.#directory, this.#directory.nodes(), 'volume', request, (agent, page) =>
+      agent.listVolumes(page, signal),
+    );
+  }
+
+  /** @throws DriverError not-found, out-of-range, resource-exhausted */
+  async expand(id: VolumeId, range: CapacityRange, signal: AbortSignal): Promise<Volume> {
+    const agent = agentOf(this.#directory, 'volume', id);
+    const volume = await agent?.getVolume(id, signal);
+    if (!agent || !volume) throw notFound('volume', id);
+    const size = sizeAfterExpansion(range, agent.limits, volume.capacityBytes);
+    // Also when it has that size already: an earlier call may have died between the image and its device.
+    return await agent.expandVolume(id, size, signal);
+  }
+
+  /**
+   * @param node only this node's pool; all when absent. A node that there is not has no room.
+   * @throws DriverError unavailable when the node is away; without one, those that are away count as full
+   */
+  async capacity(node: NodeName | undefined, signal: AbortSignal): Promise<AvailableCapacity> {
+    if (node !== undefined) {
+      if (!this.#directory.nodes().includes(node)) return NO_CAPACITY;
+      return await capacityOf(this.#directory.agent(node), signal);
+    }
+    const { found } = await askEveryNode(this.#directory, (agent) => capacityOf(agent, signal));
+    const [first, ...others] = found;
+    if (!first) return NO_CAPACITY;
+    return others.reduce(
+      (sum, next) => ({
+        availableBytes: sum.availableBytes + next.availableBytes,
+        maxVolumeBytes: maxBytes(sum.maxVolumeBytes, next.maxVolumeBytes),
+        minVolumeBytes: minBytes(sum.minVolumeBytes, next.minVolumeBytes),
+      }),
+      first,
+    );
+  }
+
+  async #createOnFirst(
+    nodes: readonly [NodeName, ...NodeName[]],
+    request: CreateVolumeRequest,
+    sourceBytes: Bytes | undefined,
+    signal: AbortSignal,
+  ): Promise<Volume> {
+    const refusals: DriverError[] = [];
+    for (const node of nodes) {
+      const agent = this.#directory.agent(node);
+      const { name, range, source, parameters } = request;
+      const capacityBytes = sizeOfNewVolume(range, agent.limits, sourceBytes);
+      const spec = { id: volumeId(node, name), name, capacityBytes, ...(source && { source }), parameters };
+      try {
+        return await agent.createVolume(spec, signal);
+      } catch (error) {
+        // Only this says that the node made nothing and never will; after any other error the volume may be there.
+        if (!(error instanceof DriverError && hasCode(error, 'resource-exhausted'))) throw error;
+        refusals.push(error);
+      }
+    }
+    const [only, ...others] = refusals;
+    if (only && others.length === 0) throw only;
+    const reasons = refusals.map((error, i) => `${nodes[i]}: ${messageOf(error)}`).join('; ');
+    throw new DriverError('resource-exhausted', `no node has room for the volume: ${reasons}`, { cause: refusals });
+  }
+
+  async #findSource(source: ContentSource, request: CreateVolumeRequest, signal: AbortSignal): Promise<Source> {
+    const agent = agentOf(this.#directory, source.kind, source.id);
+    const what = `${source.kind} ${JSON.stringify(source.id)}`;
+    const found =
+      source.kind === 'snapshot'
+        ? await agent?.getSnapshot(source.id, signal)
+        : await agent?.getVolume(source.id, signal);
+    if (!agent || !found) throw notFound(source.kind, source.id);
+    const { content } = found;
+    if (request.fsType && 'fsType' in content && content.fsType !== request.fsType) {
+      throw invalidArgument(
+        'volume_content_source',
+        `${what} holds ${content.fsType}, and the volume is to be mounted as ${request.fsType}`,
+      );
+    }
+    return { node: agent.node, what, content, sizeBytes: 'sizeBytes' in found ? found.sizeBytes : found.capacityBytes };
+  }
+}
+
+const NO_CAPACITY: AvailableCapacity = { availableBytes: 0n, maxVolumeBytes: 0n, minVolumeBytes: 0n };
+
+async function capacityOf(agent: NodeAgent, signal: AbortSignal): Promise<AvailableCapacity> {
+  const { availableBytes } = await agent.capacity(signal);
+  const { sizeGranularity, minVolumeBytes, maxVolumeBytes } = agent.limits;
+  const usable = maxBytes(0n, availableBytes - (availableBytes % sizeGranularity));
+  return { availableBytes: usable, maxVolumeBytes: minBytes(usable, maxVolumeBytes), minVolumeBytes };
+}
