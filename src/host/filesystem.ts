@@ -51,6 +51,11 @@ export async function makeFilesystem(
   await run(await mkfsCommand(device, fsType, bytes), { timeoutMs: LONG_MS, ...(signal && { signal }) });
 }
 
+/** Removes what an interrupted mkfs may have left, so that no signature of it survives beside a new one. */
+export async function wipeSignatures(device: string): Promise<void> {
+  await run(['wipefs', '--all', '--force', '--quiet', device]);
+}
+
 /**
  * Gives an unmounted copy of a btrfs filesystem a UUID of its own: the kernel takes two with the same for one
  * filesystem. Only the superblocks are written (metadata_uuid), whatever its size.

@@ -19,11 +19,6 @@ const ioctlWithPointer = libc.func('int ioctl(int fd, unsigned long request, voi
 const ioctlWithNumber = libc.func('int ioctl(int fd, unsigned long request, int64_t arg)');
 const libcSyncfs = libc.func('int syncfs(int fd)');
 const libcFlock = libc.func('int flock(int fd, int operation)');
-const libcUmount = libc.func('int umount2(const char *target, int flags)');
-const libcMount = libc.func(
-  'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
-);
-
 type Foreign = ReturnType<typeof libc.func>;
 
 /** Like the errors of node:fs: `code` is `EBUSY`, `errno` is negative. */
@@ -63,14 +58,13 @@ export async function flock(fd: number, mode: keyof typeof FLOCK): Promise<void>
   await onThread(libcFlock, 'flock', [fd, FLOCK[mode] | LOCK_NB]);
 }
 
-/** umount2(2). @throws SystemError EBUSY while in use, EINVAL when it is no mount point */
-export async function umount2(target: string, flags: number): Promise<void> {
-  await onThread(libcUmount, 'umount2', [target, flags]);
-}
-
-/** mount(2) for what needs no options text: bind mounts and their remounts. @throws SystemError */
-export async function mount2(source: string | null, target: string, flags: number): Promise<void> {
-  await onThread(libcMount, 'mount', [source, target, null, flags, null]);
+/**
+ * A function of libc by its C declaration. @param name of the system call, for the error
+ * @returns a function that runs it on a thread of libuv's pool; a negative result is thrown as SystemError
+ */
+export function libcFunction(name: string, declaration: string): (...args: readonly unknown[]) => Promise<number> {
+  const call = libc.func(declaration);
+  return (...args) => onThread(call, name, args);
 }
 
 function onThread(call: Foreign, name: string, args: readonly unknown[]): Promise<number> {

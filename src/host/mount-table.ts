@@ -29,14 +29,19 @@ export function parseMountTable(text: string): MountEntry[] {
     .map(parseLine);
 }
 
-/** Mounts of a block device, by its number (`7:3`). Of btrfs too, whose own numbers are not its device's. */
+/** Mounts of a block device, by its number (`7:3`). */
 export async function mountsOfDevice(devNumber: string): Promise<MountEntry[]> {
   const table = await readMountTable();
   const name = table.some(({ fsType }) => fsType === 'btrfs') ? await deviceName(devNumber) : undefined;
-  return table.filter(
-    (entry) =>
-      entry.devNumber === devNumber || (entry.fsType === 'btrfs' && name !== undefined && entry.source === name),
-  );
+  return table.filter((entry) => isMountOf(entry, { devNumber, path: name ?? '' }));
+}
+
+/**
+ * Whether a mount is of the filesystem on this block device. A btrfs shows an anonymous number of its own, and is
+ * known by the name of its device only.
+ */
+export function isMountOf(entry: MountEntry, device: { readonly path: string; readonly devNumber: string }): boolean {
+  return entry.devNumber === device.devNumber || (entry.fsType === 'btrfs' && entry.source === device.path);
 }
 
 /** What is mounted on exactly this path: the topmost when several are stacked. */

@@ -1,6 +1,7 @@
+import { closeSync } from 'node:fs';
 import { DriverError, isErrno } from '../core/errors.ts';
-import { run } from './exec.ts';
-import { mount2, umount2 } from './libc.ts';
+import { CommandError, run } from './exec.ts';
+import { makeTreeReadOnly, moveMount, openTree, umount2 } from './mount-calls.ts';
 import { mountAt } from './mount-table.ts';
 
 export interface MountRequest {
@@ -14,18 +15,6 @@ export interface MountRequest {
 }
 
 // linux/mount.h
-const MS_REMOUNT = 0x20;
-const MS_BIND = 0x1000;
-const MS_FLAGS = new Map([
-  ['ro', 0x1],
-  ['nosuid', 0x2],
-  ['nodev', 0x4],
-  ['noexec', 0x8],
-  ['nosymfollow', 0x100],
-  ['noatime', 0x400],
-  ['nodiratime', 0x800],
-  ['relatime', 0x200000],
-]);
 const UMOUNT_NOFOLLOW = 0x8;
 
 // A mount replays the journal first, which may take long on a slow disk.
@@ -36,16 +25,26 @@ const MOUNT_TIMEOUT_MS = 300_000;
  * @throws CommandError (exit code 32 for what the kernel refuses)
  */
 export async function mount({ source, target, fsType, options }: MountRequest): Promise<void> {
-  const flags = options.length > 0 ? ['-o', options.join(',')] : [];
+  const text = options.join(',');
+  const flags = options.length > 0 ? ['-o', text] : [];
   // --internal-only: no helper program. -n: no table of its own, the kernel's is the truth.
-  await run(['mount', '--internal-only', '-n', '-t', fsType, ...flags, '--', source, target], {
-    timeoutMs: MOUNT_TIMEOUT_MS,
-  });
+  const argv = ['mount', '--internal-only', '-n', '-t', fsType, ...flags, '--', source, target];
+  try {
+    await run(argv, { timeoutMs: MOUNT_TIMEOUT_MS });
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    // CSI lets mount flags hold secrets, and errors end in logs: without the options, and without the cause, which has
+    // the whole command line.
+    throw new CommandError(
+      argv.map((argument) => (argument === text ? '***' : argument)),
+      error,
+    );
+  }
 }
 
 /**
  * Makes what is at `source` (a folder, a file or a device node) appear at `target`, which exists and is of the same
- * kind. Read-only takes a second call; when that fails the first is undone.
+ * kind, with the mount flags that the source has. Read-only from its first moment, so a crash leaves nothing half made.
  * A read-only bind mount of a device node does not stop writes to the device.
  * @throws SystemError
  */
@@ -54,16 +53,12 @@ export async function bindMount(
   target: string,
   { readOnly }: { readonly readOnly: boolean },
 ): Promise<void> {
-  await mount2(source, target, MS_BIND);
-  if (!readOnly) return;
+  const tree = await openTree(source);
   try {
-    // The remount sets all flags of this mount anew: repeat those that the bind took over from the source's.
-    const kept = (await mountAt(target))?.options ?? [];
-    const flags = [...kept, 'ro'].reduce((all, name) => all | (MS_FLAGS.get(name) ?? 0), MS_REMOUNT | MS_BIND);
-    await mount2(null, target, flags);
-  } catch (error) {
-    await umount2(target, UMOUNT_NOFOLLOW);
-    throw error;
+    if (readOnly) await makeTreeReadOnly(tree);
+    await moveMount(tree, target);
+  } finally {
+    closeSync(tree);
   }
 }
 

@@ -8,6 +8,7 @@ export const COMMAND_ENV: Readonly<Record<string, string>> = { PATH: COMMAND_PAT
 
 const PACKAGES = new Map([
   ['blkid', 'util-linux'],
+  ['wipefs', 'util-linux'],
   ['mount', 'mount'],
   ['mknod', 'coreutils'],
   ['mkfs.ext4', 'e2fsprogs'],

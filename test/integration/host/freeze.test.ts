@@ -58,7 +58,7 @@ test('errno belongs to its own call when many run at once', async () => {
         const failing = index % 2 === 0 ? freezeFilesystem(handle.fd) : freezeFilesystem(-1);
         return await failing.then(
           () => 'success',
-          (error: { readonly code: string }) => error.code,
+          (error: unknown) => (error as NodeJS.ErrnoException).code,
         );
       }),
     );
