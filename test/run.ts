@@ -56,6 +56,8 @@ async function main(): Promise<void> {
   const scratch = mkdtempSync(path.join(tmpdir(), 'cofferdam-'));
   const traces = new Traces(scratch);
   process.env.TMPDIR = scratch;
+  // npm, tsc and jest would keep one there.
+  process.env.NODE_DISABLE_COMPILE_CACHE = '1';
   const rows: Row[] = [];
   for (const tier of tiers) {
     if (stop.signal.aborted) break;

@@ -1,10 +1,9 @@
 /** What is published: compiled, without the switches of the test build. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { missingEntries } from '../../scripts/complete-lock.ts';
 import { ROOT } from '../support/command.ts';
 
 // A package of its own: package.json says that .js is ESM, the rest is what a package has beside dist.
@@ -41,17 +40,4 @@ test('it finds the wire contract', () => {
   const code = `import { loadProto } from './dist/src/rpc/proto.js';
     console.log(Object.keys(loadProto('csi-proto/csi.proto').service('csi.v1.Identity')).join());`;
   expect(evaluate(code)).toContain('Probe');
-});
-
-test('the lockfile is whole, so that npm ci takes it whatever the registry has', () => {
-  const lockfile = JSON.parse(readFileSync(path.join(ROOT, 'package-lock.json'), 'utf8'));
-  expect([...missingEntries(lockfile).keys()]).toEqual([]);
-  const { 'node_modules/@biomejs/cli-linux-x64': entry, ...packages } = lockfile.packages;
-  expect(entry).toBeDefined();
-  expect([...missingEntries({ packages })]).toEqual([
-    [
-      'node_modules/@biomejs/cli-linux-x64',
-      { version: entry.version, cpu: ['x64'], dev: true, optional: true, os: ['linux'] },
-    ],
-  ]);
 });
