@@ -15,6 +15,8 @@ export interface ProveOptions {
   readonly volumeBytes?: Bytes;
   /** StorageClass parameters. */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** VolumeGroupSnapshotClass parameters, or VolumeSnapshotClass ones. */
+  readonly snapshotParameters?: Readonly<Record<string, string>>;
   /** Buffered writes to all volumes beside the ordered ones, in bytes per second over all; none unless told. */
   readonly loadBytesPerSecond?: Bytes;
   /** Our own driver's test build only: cut without a fence, so that the check must fail. */
@@ -49,6 +51,7 @@ export function planOf(options: ProveOptions): ProvePlan {
     fsType,
     volumeBytes: LEAST_BYTES[fsType],
     parameters: {},
+    snapshotParameters: {},
     loadBytesPerSecond: 0n,
     noFence: false,
     seed: Date.now() % 2 ** 32,

@@ -13,7 +13,7 @@ import { Random } from './random.ts';
 import { type ProveReport, type RoundReport, reportOf, type WriterReport } from './report.ts';
 import type { RestoreMode } from './restore.ts';
 import { makeRound } from './round.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession, quiesce, type Session } from './session.ts';
 import type { OrderedWriter } from './writer.ts';
 
 /**
@@ -35,6 +35,8 @@ export async function prove(options: ProveOptions, progress: Progress, signal: A
     progress({ kind: 'trouble', text: gathered.failure });
   }
   progress({ kind: 'step', text: 'cleaning up' });
+  // First: a driver may need quiet volumes to tell what became of a call that failed.
+  if (gathered.session) await quiesce(gathered.session);
   const cleanupFailures = await cleanup.run();
   for (const text of cleanupFailures) progress({ kind: 'trouble', text: `not cleaned up: ${text}` });
 

@@ -83,7 +83,7 @@ async function timedCut(
   const request = {
     name: `${name}-group${index + 1}`,
     volumeIds: orders.members.order.map((volume) => volumes[volume]?.id ?? ''),
-    parameters: plan.noFence ? { [NO_FENCE_PARAMETER]: 'true' } : {},
+    parameters: { ...plan.snapshotParameters, ...(plan.noFence && { [NO_FENCE_PARAMETER]: 'true' }) },
     onRetry: (error: unknown) => retries.push(messageOf(error)),
   };
   load?.assertRunning();

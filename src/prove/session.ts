@@ -64,7 +64,7 @@ export async function openSession(
 
   const mode = await restoreModeOf(paths[0] ?? '', access, folder);
   progress({ kind: 'step', text: 'starting the writers' });
-  // Added last, so ended first: nothing can be unmounted that is written to.
+  // A scope of their own after those of the volumes: nothing can be unmounted that is written to.
   const threads = cleanup.scope();
   const durable = await startWriter('durable');
   const buffered = await startWriter('buffered');
@@ -103,6 +103,11 @@ export async function openSession(
     threads.add('the load', () => started.stop());
     return started;
   }
+}
+
+/** Ends what writes to the volumes; what fails here is seen again, and reported, by the clean-up. */
+export async function quiesce({ writers, load }: Session): Promise<void> {
+  await Promise.allSettled([writers.durable.stop(), writers.buffered.stop(), load?.stop()]);
 }
 
 async function workFolder(parent: string, scope: CleanupScope): Promise<string> {
