@@ -1,0 +1,214 @@
+import { describe, expect, test } from '@jest/globals';
+import { groupId, memberSnapshotId, snapshotId, volumeId } from '../../../src/core/ids.ts';
+import type { RoundMember } from '../../../src/core/round.ts';
+import { RoundCoordinator, type RoundRequest } from '../../../src/fence/coordinator.ts';
+import { GroupService } from '../../../src/volumes/group-service.ts';
+import type { CreateGroupRequest } from '../../../src/volumes/requests.ts';
+import { SnapshotService } from '../../../src/volumes/snapshot-service.ts';
+import { VolumeService } from '../../../src/volumes/volume-service.ts';
+import { FakeDirectory, noSignal } from '../support/fake-agent.ts';
+
+const ANYWHERE = { requisite: [], preferred: [] };
+
+function setUp(...nodes: string[]) {
+  const directory = new FakeDirectory(...(nodes.length > 0 ? nodes : ['a']));
+  const coordinator = new RoundCoordinator(directory, 1000, { committed: () => undefined, aborted: () => undefined });
+  const runs: RoundRequest[] = [];
+  const rounds = {
+    run: (request: RoundRequest, signal: AbortSignal) => {
+      runs.push(request);
+      return coordinator.run(request, signal);
+    },
+  };
+  const volumes = new VolumeService(directory);
+  const makeVolume = async (name: string, node = 'a') => {
+    const placement = { requisite: [node], preferred: [] };
+    return (await volumes.create({ name, range: {}, placement, parameters: {} }, noSignal)).id;
+  };
+  return {
+    directory,
+    runs,
+    volumes,
+    makeVolume,
+    snapshots: new SnapshotService(directory, rounds),
+    groups: new GroupService(directory, rounds),
+  };
+}
+
+describe('snapshots', () => {
+  test('ladder: made once, the same again, another source, a source that is not', async () => {
+    const { snapshots, volumes, makeVolume, runs } = setUp();
+    const [v1, v2] = [await makeVolume('v1'), await makeVolume('v2')];
+    const request = { name: 's', sourceVolumeId: v1, placement: ANYWHERE, parameters: {} };
+    const first = await snapshots.create(request, noSignal);
+    expect(first).toMatchObject({ id: snapshotId('a', 's'), sourceVolumeId: v1 });
+    await volumes.delete(v1, noSignal);
+    expect(await snapshots.create(request, noSignal)).toEqual(first);
+    expect(runs).toEqual([{ name: 's', members: [{ volumeId: v1, snapshotId: first.id }], fenced: true }]);
+    await expect(snapshots.create({ ...request, sourceVolumeId: v2 }, noSignal)).rejects.toMatchObject({
+      code: 'already-exists',
+    });
+    await expect(snapshots.create({ ...request, sourceVolumeId: 'foreign' }, noSignal)).rejects.toMatchObject({
+      code: 'already-exists',
+    });
+    for (const sourceVolumeId of ['foreign', volumeId('a', 'none'), volumeId('nowhere', 'v1'), first.id]) {
+      await expect(snapshots.create({ ...request, name: 't', sourceVolumeId }, noSignal)).rejects.toMatchObject({
+        code: 'not-found',
+      });
+    }
+  });
+
+  test('the same name on another node is another source', async () => {
+    const { snapshots, makeVolume } = setUp('a', 'b');
+    const [v1, v2] = [await makeVolume('v1', 'a'), await makeVolume('v2', 'b')];
+    const request = { name: 's', placement: ANYWHERE, parameters: {} };
+    await snapshots.create({ ...request, sourceVolumeId: v1 }, noSignal);
+    await expect(snapshots.create({ ...request, sourceVolumeId: v2 }, noSignal)).rejects.toMatchObject({
+      code: 'already-exists',
+    });
+  });
+
+  test('usable only where its volume is', async () => {
+    const { snapshots, makeVolume } = setUp('a', 'b');
+    const request = { name: 's', sourceVolumeId: await makeVolume('v'), parameters: {} };
+    const onB = { requisite: ['b'], preferred: [] };
+    await expect(snapshots.create({ ...request, placement: onB }, noSignal)).rejects.toMatchObject({
+      code: 'resource-exhausted',
+    });
+    await snapshots.create({ ...request, placement: { requisite: ['b', 'a'], preferred: [] } }, noSignal);
+  });
+
+  test('delete: unknown ids succeed, a member of a group is refused', async () => {
+    const { snapshots, groups, makeVolume } = setUp();
+    const v = await makeVolume('v');
+    const { id } = await snapshots.create(
+      { name: 's', sourceVolumeId: v, placement: ANYWHERE, parameters: {} },
+      noSignal,
+    );
+    const group = await groups.create({ name: 'g', volumeIds: [v], parameters: {}, fenced: true }, noSignal);
+    for (const unknown of ['foreign', v, snapshotId('a', 'none'), snapshotId('nowhere', 's')]) {
+      await snapshots.delete(unknown, noSignal);
+    }
+    await expect(snapshots.delete(group.snapshots[0]?.id ?? '', noSignal)).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(/^snapshot_id: .*group-/),
+    });
+    await snapshots.delete(id, noSignal);
+    await snapshots.delete(id, noSignal);
+    await expect(snapshots.get(id, noSignal)).rejects.toMatchObject({ code: 'not-found' });
+    expect(await snapshots.get(group.snapshots[0]?.id ?? '', noSignal)).toMatchObject({ groupId: group.id });
+  });
+});
+
+describe('groups', () => {
+  const ask = (volumeIds: readonly string[], rest: Partial<CreateGroupRequest> = {}): CreateGroupRequest => ({
+    name: 'g',
+    volumeIds,
+    parameters: {},
+    fenced: true,
+    ...rest,
+  });
+
+  test('ladder: made once in the order of the call, the same set again, other members, other parameters', async () => {
+    const { groups, makeVolume, runs } = setUp('a', 'b');
+    const ids = [await makeVolume('v1', 'b'), await makeVolume('v2', 'a'), await makeVolume('v3', 'a')];
+    const made = await groups.create(ask(ids), noSignal);
+    expect(made.id).toBe(groupId('g'));
+    expect(made.snapshots.map(({ sourceVolumeId }) => sourceVolumeId)).toEqual(
+      ids.toSorted((a, b) => (a < b ? -1 : 1)),
+    );
+    expect(runs[0]?.members.map(({ volumeId: id }: RoundMember) => id)).toEqual(ids);
+    expect(
+      await groups.create(ask(ids.toReversed(), { parameters: { 'csi.storage.k8s.io/x': '1' } }), noSignal),
+    ).toEqual(made);
+    expect(runs).toHaveLength(1);
+    for (const other of [ids.slice(1), [...ids, 'foreign'], [...ids.slice(1), await makeVolume('v4')]]) {
+      await expect(groups.create(ask(other), noSignal)).rejects.toMatchObject({ code: 'already-exists' });
+    }
+    await expect(groups.create(ask(ids, { parameters: { p: '1' } }), noSignal)).rejects.toMatchObject({
+      code: 'already-exists',
+    });
+  });
+
+  test.each(['foreign', volumeId('a', 'none'), volumeId('nowhere', 'v')])(
+    'a volume that is not is named: %s',
+    async (missing) => {
+      const { groups, makeVolume, runs } = setUp();
+      const v = await makeVolume('v');
+      await expect(groups.create(ask([v, missing]), noSignal)).rejects.toMatchObject({
+        code: 'not-found',
+        message: expect.stringContaining(missing),
+      });
+      expect(runs).toHaveLength(0);
+    },
+  );
+
+  test('get and delete: unknown ids, ids that are not the members, the right ones', async () => {
+    const { groups, makeVolume } = setUp();
+    const made = await groups.create(ask([await makeVolume('v1'), await makeVolume('v2')]), noSignal);
+    const { id } = made;
+    const snapshotIds = made.snapshots.map((snapshot) => snapshot.id);
+    for (const unknown of ['foreign', groupId('none')]) {
+      await expect(groups.get({ id: unknown, snapshotIds: [] }, noSignal)).rejects.toMatchObject({ code: 'not-found' });
+      await groups.delete({ id: unknown, snapshotIds: [] }, noSignal);
+    }
+    for (const wrong of [[], snapshotIds.slice(1), [...snapshotIds, 'snap-x'], ['snap-x', 'snap-y']]) {
+      const mismatch = { code: 'invalid-argument', message: expect.stringMatching(/^snapshot_ids: /) };
+      await expect(groups.get({ id, snapshotIds: wrong }, noSignal)).rejects.toMatchObject(mismatch);
+      await expect(groups.delete({ id, snapshotIds: wrong }, noSignal)).rejects.toMatchObject(mismatch);
+    }
+    expect(await groups.get({ id, snapshotIds: snapshotIds.toReversed() }, noSignal)).toEqual(made);
+    await groups.delete({ id, snapshotIds }, noSignal);
+    await groups.delete({ id, snapshotIds }, noSignal);
+    await expect(groups.get({ id, snapshotIds }, noSignal)).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  /** As a crash of the controller between the commits of two nodes leaves it. */
+  async function halfCommitted() {
+    const all = setUp('a', 'b');
+    const ids = [await all.makeVolume('v1', 'a'), await all.makeVolume('v2', 'b')];
+    await all.groups.create(ask(ids), noSignal);
+    const b = all.directory.agent('b');
+    const [[token, record] = ['', undefined]] = [...b.records];
+    if (!record) throw new Error('no record');
+    b.records.delete(token);
+    b.sealed.set(token, record);
+    return { ...all, ids, token, b, memberIds: ids.map((v, i) => memberSnapshotId(i === 0 ? 'a' : 'b', 'g', v)) };
+  }
+
+  test('a retry finishes a round that was decided, and starts none', async () => {
+    const { groups, ids, runs, b, token } = await halfCommitted();
+    const made = await groups.create(ask(ids), noSignal);
+    expect(made.snapshots).toHaveLength(2);
+    expect(runs).toHaveLength(1);
+    expect(b.records.has(token)).toBe(true);
+  });
+
+  test('so does a get; a delete removes both halves', async () => {
+    const first = await halfCommitted();
+    const request = { id: groupId('g'), snapshotIds: first.memberIds };
+    expect((await first.groups.get(request, noSignal)).snapshots).toHaveLength(2);
+    const second = await halfCommitted();
+    await second.groups.delete(request, noSignal);
+    expect(second.b.sealed.size).toBe(0);
+    expect(second.directory.agent('a').records.size).toBe(0);
+  });
+
+  test('half of a group that was being deleted is not taken for a whole one', async () => {
+    const { groups, ids, b } = await halfCommitted();
+    b.sealed.clear();
+    await expect(groups.create(ask(ids), noSignal)).rejects.toMatchObject({ code: 'aborted' });
+  });
+
+  test('a node that is away is never taken for one that has nothing', async () => {
+    const { groups, ids, directory, memberIds } = await halfCommitted();
+    directory.away.add('b');
+    const request = { id: groupId('g'), snapshotIds: memberIds };
+    await expect(groups.create(ask(ids), noSignal)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(groups.get(request, noSignal)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(groups.delete(request, noSignal)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(groups.get({ ...request, id: groupId('other') }, noSignal)).rejects.toMatchObject({
+      code: 'unavailable',
+    });
+  });
+});
