@@ -63,11 +63,14 @@ async function readFileOptions(file: string): Promise<Readonly<Record<string, st
   return options;
 }
 
+/** What Kubernetes sets in every pod of a namespace that has a Service named cofferdam or cofferdam-*. */
+const SERVICE_VARIABLE = /_(SERVICE_HOST|SERVICE_PORT|SERVICE_PORT_\w+|PORT|PORT_\d+_\w+)$/;
+
 /** A misspelt variable would be silently ignored; ours all start alike, so it can be seen. */
 function refuseUnknownVariables(environment: Environment): void {
   const known = new Set([CONFIG_VARIABLE, 'COFFERDAM_NO_INSTALL', ...Object.keys(OPTIONS).map(environmentNameOf)]);
   for (const name of Object.keys(environment)) {
-    if (name.startsWith('COFFERDAM_') && !known.has(name)) {
+    if (name.startsWith('COFFERDAM_') && !known.has(name) && !SERVICE_VARIABLE.test(name)) {
       throw invalidArgument(`environment variable ${name}`, `unknown; known are ${[...known].join(', ')}`);
     }
   }

@@ -5,13 +5,14 @@
  */
 import { hostname } from 'node:os';
 import { BACKENDS, type BackendName } from '../backends/registry.ts';
-import { parseBytes } from '../core/bytes.ts';
+import { type Bytes, parseBytes } from '../core/bytes.ts';
 import { invalidArgument } from '../core/errors.ts';
 import { isNodeName, MAX_NODE_NAME_LENGTH } from '../core/ids.ts';
+import { DEFAULT_FS_TYPE, FS_TYPES, type FsType } from '../core/volume.ts';
 import { LOG_LEVELS, type LogLevel } from '../obs/logger.ts';
 
 export interface OptionRow<T> {
-  /** What stands for the value in the help text; absent for a switch. */
+  /** What stands for the value in the help text; absent for a switch: the flag alone means `on`. */
   readonly value?: string;
   readonly help: string;
   /** As a person would write it; absent: the option has no value unless given. */
@@ -44,7 +45,7 @@ export const OPTIONS = {
   poolSize: optional({
     value: 'size',
     help: "size of the pool's own filesystem where the data folder can't reflink; it can grow later (default: 80 % of what is free)",
-    parse: (value, field) => parseBytes(field, value),
+    parse: parseSize,
   }),
   nodeName: row({
     value: 'name',
@@ -93,6 +94,53 @@ export const OPTIONS = {
     fallback: 'info',
     parse: oneOf(LOG_LEVELS),
   }),
+  untilStdinCloses: row({
+    help: 'stop when standard input closes: for a parent process that may die',
+    fallback: 'off',
+    parse: onOff,
+  }),
+  json: row({ help: 'for programs: one JSON object, sizes as decimal strings', fallback: 'off', parse: onOff }),
+  driver: optional({
+    value: 'unix:///path',
+    help: 'endpoint of the CSI driver to check, any driver (default: one of our own on a temporary pool)',
+    parse: text,
+  }),
+  volumes: row({
+    value: 'count',
+    help: 'volumes that are written in turn and snapshotted as a group',
+    fallback: '3',
+    parse: integer(2, 1000),
+  }),
+  rounds: row({ value: 'count', help: 'group snapshots to take', fallback: '20', parse: integer(1, 1_000_000) }),
+  access: row<'mount' | 'block'>({
+    value: 'type',
+    help: 'mount or block',
+    fallback: 'mount',
+    parse: oneOf(['mount', 'block']),
+  }),
+  fsType: row<FsType>({
+    value: 'type',
+    help: FS_TYPES.join(', '),
+    fallback: DEFAULT_FS_TYPE,
+    parse: oneOf(FS_TYPES),
+  }),
+  volumeSize: optional({
+    value: 'size',
+    help: 'size of each volume (default: small, but enough for its filesystem)',
+    parse: parseSize,
+  }),
+  load: row({
+    value: 'size',
+    help: 'buffered writes beside the ordered ones, bytes per second over all volumes',
+    fallback: '0',
+    parse: parseSize,
+  }),
+  seed: optional({
+    value: 'number',
+    help: "repeats a run's random orders",
+    parse: integer(0, 999_999_999),
+  }),
+  noFence: row({ help: '', fallback: 'off', parse: onOff, hidden: true }),
   failpoints: optional({ value: 'spec', help: '', parse: text, hidden: true }),
 } as const;
 
@@ -116,6 +164,10 @@ export function flagOf(key: string): string {
 
 export function environmentNameOf(key: string): string {
   return `COFFERDAM_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+function parseSize(value: string, field: string): Bytes {
+  return parseBytes(field, value);
 }
 
 function backendNames(): readonly BackendName[] {

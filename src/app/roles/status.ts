@@ -9,21 +9,18 @@ import { FreezeJournal, type JournalEntry } from '../../fence/journal.ts';
 import { requireRoot } from '../../host/privileges.ts';
 import type { Role } from '../cli.ts';
 
-const STATUS_OPTIONS = ['dataDir', 'backend', 'overcommitRatio', 'poolReserve'] as const;
+const STATUS_OPTIONS = ['dataDir', 'backend', 'overcommitRatio', 'poolReserve', 'json'] as const;
 
-export const statusRole: Role<(typeof STATUS_OPTIONS)[number]> = {
-  name: 'status',
-  summary: 'show the pool, volumes, snapshots, groups, and what is frozen',
+export const role: Role<(typeof STATUS_OPTIONS)[number]> = {
   description:
     'Shows what is in a pool and what is frozen now. It changes nothing, and works with and without the driver.',
   options: STATUS_OPTIONS,
-  flags: [{ flag: '--json', help: 'for programs: one JSON object, sizes as decimal strings' }],
-  run: async (options, flags) => {
+  run: async (options) => {
     requireRoot();
     const policy = { overcommitRatio: options.overcommitRatio, reservePercent: options.poolReserve };
     const pool = await BACKENDS[options.backend].inspect(options.dataDir, policy);
     const frozen = await new FreezeJournal(path.join(options.dataDir, 'journal')).list();
-    process.stdout.write(flags.json === true ? renderJson(pool, frozen) : renderTables(pool, frozen));
+    process.stdout.write(options.json ? renderJson(pool, frozen) : renderTables(pool, frozen));
     return 0;
   },
 };
