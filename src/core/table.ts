@@ -4,6 +4,8 @@ export interface Column {
   readonly title: string;
   /** Numbers read best to the right; left unless told. */
   readonly align?: 'left' | 'right';
+  /** For a table whose rows come one by one. */
+  readonly minWidth?: number;
 }
 
 export interface TableStyle {
@@ -24,19 +26,38 @@ export function formatTable(
   rows: readonly (readonly string[])[],
   { rule = '-', head = (text) => text, indent = '' }: TableStyle = {},
 ): string {
-  const widths = columns.map(({ title }, i) => Math.max(width(title), ...rows.map((row) => width(row[i] ?? ''))));
-  const line = (cells: readonly string[]) =>
-    columns
-      .map(({ align }, i) => pad(cells[i] ?? '', widths[i] ?? 0, align ?? 'left'))
-      .join('  ')
-      .trimEnd();
+  const widths = columns.map((column, i) => Math.max(widthOf(column), ...rows.map((row) => width(row[i] ?? ''))));
   return [
-    head(line(columns.map(({ title }) => title))),
+    head(line(columns, widths, titlesOf(columns))),
     head(widths.map((length) => rule.repeat(length)).join('  ')),
-    ...rows.map(line),
+    ...rows.map((row) => line(columns, widths, row)),
   ]
     .map((text) => indent + text)
     .join('\n');
+}
+
+/** One more row of a table whose head is already out: its columns are as wide as their titles and `minWidth` say. */
+export function formatRow(
+  columns: readonly Column[],
+  row: readonly string[],
+  { indent = '' }: Pick<TableStyle, 'indent'> = {},
+): string {
+  return indent + line(columns, columns.map(widthOf), row);
+}
+
+function line(columns: readonly Column[], widths: readonly number[], cells: readonly string[]): string {
+  return columns
+    .map(({ align }, i) => pad(cells[i] ?? '', widths[i] ?? 0, align ?? 'left'))
+    .join('  ')
+    .trimEnd();
+}
+
+function titlesOf(columns: readonly Column[]): string[] {
+  return columns.map(({ title }) => title);
+}
+
+function widthOf({ title, minWidth }: Column): number {
+  return Math.max(minWidth ?? 0, width(title));
 }
 
 function pad(text: string, length: number, align: 'left' | 'right'): string {

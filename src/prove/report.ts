@@ -1,7 +1,7 @@
 import type { DriverFacts } from './driver.ts';
 import { VIOLATION_KINDS, type Violation, type ViolationKind } from './judge.ts';
 import type { ProvePlan } from './options.ts';
-import type { OrderKind } from './orders.ts';
+import type { RoundOrders } from './orders.ts';
 import type { Stream } from './record.ts';
 import type { WriteMode } from './writer-file.ts';
 
@@ -9,8 +9,8 @@ import type { WriteMode } from './writer-file.ts';
 export interface RoundReport {
   /** Counted from 1. */
   readonly round: number;
-  readonly writerOrder: OrderKind;
-  readonly memberOrder: OrderKind;
+  /** In which the volumes were written to, and in which the call named them. */
+  readonly orders: RoundOrders;
   readonly groupId?: string;
   /** How often the call was made again, and why. */
   readonly retries: readonly string[];

@@ -46,8 +46,7 @@ export async function makeRound(
     );
   const report: RoundReport = {
     round: index + 1,
-    writerOrder: orders.writer.kind,
-    memberOrder: orders.members.kind,
+    orders,
     ...(cut.taken.groupId !== undefined && { groupId: cut.taken.groupId }),
     retries: cut.retries,
     callMs: cut.callMs,

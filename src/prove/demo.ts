@@ -1,0 +1,141 @@
+/** The check in small, told so that somebody who sees it for the first time understands what is shown. */
+import { type Column, formatRow, formatTable } from '../core/table.ts';
+import type { ProveEvent } from './events.ts';
+import type { ProveOptions } from './options.ts';
+import { formatMs, paint, rule } from './paint.ts';
+import { prove } from './prove.ts';
+import { countedViolations, type ProveReport, type RoundReport } from './report.ts';
+
+export interface DemoOptions extends Pick<ProveOptions, 'endpoint' | 'workFolder' | 'windowOf' | 'seed'> {
+  /** Group snapshots under the fence. */
+  readonly rounds?: number;
+  /** Group snapshots without it, for comparison: our own driver's test build only. */
+  readonly unfencedRounds?: number;
+}
+
+const VOLUMES = 3;
+const ROUNDS = 9;
+const INDENT = '   ';
+
+const COLUMNS: readonly Column[] = [
+  { title: 'group', align: 'right' },
+  { title: 'written in order', minWidth: 16 },
+  ...Array.from({ length: VOLUMES }, (_, i) => ({ title: `volume ${i + 1}`, align: 'right' as const, minWidth: 8 })),
+  { title: 'fence', align: 'right', minWidth: 7 },
+  { title: 'longest stall', align: 'right', minWidth: 7 },
+  { title: 'verdict' },
+];
+
+/** @returns true when the check held */
+export async function demo(options: DemoOptions, print: (text: string) => void, signal: AbortSignal): Promise<boolean> {
+  const { rounds = ROUNDS, unfencedRounds = 0, ...rest } = options;
+  const say = (text: string) => print(`${text}\n`);
+  const check = async (noFence: boolean, count: number) => {
+    const settings = { ...rest, volumes: VOLUMES, rounds: count, accessType: 'mount' as const, noFence };
+    let begun = false;
+    const report = await prove(
+      settings,
+      (event) => {
+        if (event.kind === 'round' && !begun) say(formatTable(COLUMNS, [], { ...HEAD, indent: INDENT }));
+        begun ||= event.kind === 'round';
+        showEvent(event, say);
+      },
+      signal,
+    );
+    say('');
+    return report;
+  };
+
+  say(introduction());
+  const fenced = await check(false, rounds);
+  if (fenced.failure !== undefined || unfencedRounds === 0) {
+    say(conclusion(fenced));
+    return fenced.passed;
+  }
+  say(withoutFence());
+  const unfenced = await check(true, unfencedRounds);
+  say(conclusion(fenced));
+  say(comparison(unfenced));
+  return fenced.passed && unfenced.cleanupFailures.length === 0;
+}
+
+const HEAD = { rule: rule(), head: (text: string) => paint('dim', text) };
+
+function introduction(): string {
+  return [
+    paint('bold', 'Cofferdam: snapshots of many volumes at one instant, while they are written to'),
+    '',
+    `${paint('bold', '1.')} Three volumes are made and mounted. A writer puts number 1 on the first, then on the second,`,
+    '   then on the third; then 2 on each, then 3, as fast as it can, every write on disk before the',
+    '   next one starts. It changes the order of the volumes from time to time.',
+    `${paint('bold', '2.')} Meanwhile group snapshots of the three are taken. The fence holds all writes for a moment.`,
+    `${paint('bold', '3.')} Each snapshot is restored to new volumes, their filesystems are checked, the numbers are read.`,
+    '   Along the order of writing, a number may be followed by itself or, once, by the one before.',
+    '   Any other row shows a state that never was: a database would find its log behind its data.',
+    '',
+  ].join('\n');
+}
+
+function withoutFence(): string {
+  const text = 'The same without the fence, one snapshot after the other, as a driver takes them that has none:';
+  return `${paint('bold', '4.')} ${text}\n`;
+}
+
+function showEvent(event: ProveEvent, say: (text: string) => void): void {
+  switch (event.kind) {
+    case 'round':
+      say(formatRow(COLUMNS, rowOf(event.report, event.bufferedCounts), { indent: INDENT }));
+      break;
+    case 'trouble':
+      say(`${INDENT}${paint('yellow', `! ${event.text.trim()}`)}`);
+      break;
+    case 'step':
+    case 'note':
+      break;
+  }
+}
+
+function rowOf(round: RoundReport, bufferedCounts: boolean): string[] {
+  const violations = countedViolations(round, bufferedCounts);
+  const wrong = new Set(round.violations.durable.map(({ volume }) => volume));
+  const numbers = round.found.durable.map((number, volume) => {
+    const text = number === undefined ? 'nothing' : String(number);
+    return wrong.has(volume) ? paint('red', text) : text;
+  });
+  const order = round.orders.writer.order.map((volume) => volume + 1).join(', ');
+  const verdict =
+    violations.length === 0
+      ? paint('green', 'consistent')
+      : paint('red', `BROKEN: ${round.violations.durable.length > 0 ? 'never was' : (violations[0]?.kind ?? '')}`);
+  return [
+    String(round.round),
+    order,
+    ...numbers,
+    formatMs(round.windowMs),
+    formatMs(Math.max(round.stallMs.durable, round.stallMs.buffered)),
+    verdict,
+  ];
+}
+
+function conclusion({ passed, failure, rounds, violatedRounds, windowMs, cleanupFailures }: ProveReport): string {
+  if (failure !== undefined)
+    return paint(['bold', 'red'], `The demonstration could not be finished: ${failure.trim()}.`);
+  if (violatedRounds > 0) {
+    return paint(
+      ['bold', 'red'],
+      `${violatedRounds} of ${rounds.length} group snapshots are BROKEN: the fence does not hold.`,
+    );
+  }
+  const fence = windowMs
+    ? ` Writes were held for ${formatMs(windowMs.median)} in the middle, ${formatMs(windowMs.max)} at most.`
+    : '';
+  const held = `All ${rounds.length} group snapshots are consistent: each shows its volumes as they were at one instant.${fence}`;
+  const left = `But ${cleanupFailures.length} things could not be cleaned up.`;
+  return passed ? paint(['bold', 'green'], held) : `${held} ${paint('red', left)}`;
+}
+
+function comparison({ violatedRounds, rounds }: ProveReport): string {
+  return violatedRounds > 0
+    ? `Without the fence ${violatedRounds} of ${rounds.length} are broken: the check can fail.`
+    : `Without the fence none of ${rounds.length} was caught broken: luck, which is no promise.`;
+}
