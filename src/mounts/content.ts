@@ -1,0 +1,105 @@
+/** Which filesystem a volume has, and making it: the only place that formats (DESIGN.md, invariant 4). */
+import type { AttachedDevice } from '../core/backend.ts';
+import { DriverError, invalidArgument } from '../core/errors.ts';
+import { failpoint } from '../core/failpoint.ts';
+import { DEFAULT_FS_TYPE, FS_TYPES, type FsType, type Volume } from '../core/volume.ts';
+import { makeFilesystem, probeSignature, renewIdentity, requireRoomFor, wipeSignatures } from '../host/filesystem.ts';
+import type { NodeContext } from './context.ts';
+
+const FS_TYPE_FIELD = 'volume_capability.mount.fs_type';
+
+/**
+ * The type to mount a volume with, before its device is touched. Of a raw volume it is not known yet.
+ * @throws DriverError invalid-argument when another one is asked for than the volume has
+ */
+export function plannedFsType({ content }: Volume, wanted: FsType | undefined): FsType | undefined {
+  switch (content.kind) {
+    case 'blank':
+      return wanted ?? DEFAULT_FS_TYPE;
+    case 'formatting':
+      // Nobody has used it: another type will do as well.
+      return wanted ?? content.fsType;
+    case 'filesystem':
+      if (wanted !== undefined && wanted !== content.fsType) throw otherType(wanted, content.fsType);
+      return content.fsType;
+    case 'raw':
+      return undefined;
+  }
+}
+
+/**
+ * Sees to it that there is a filesystem on the device that can be mounted. Makes one only on what this driver created
+ * blank, and writes down that it does so before it does.
+ * @throws DriverError failed-precondition for content that is not known; it stays untouched
+ */
+export async function ensureFilesystem(
+  context: NodeContext,
+  volume: Volume,
+  device: AttachedDevice,
+  wanted: FsType | undefined,
+  signal: AbortSignal,
+): Promise<FsType> {
+  const fsType = plannedFsType(volume, wanted) ?? (await foundType(device, wanted));
+  switch (volume.content.kind) {
+    case 'raw':
+      break;
+    case 'blank':
+      await requireBlank(device);
+      await format(context, volume, device, fsType, signal);
+      break;
+    case 'formatting':
+      await wipeSignatures(device.path);
+      await format(context, volume, device, fsType, signal);
+      break;
+    case 'filesystem':
+      if (fsType === 'btrfs' && volume.content.identity === 'copied') await makeOwn(context, volume, device);
+      break;
+  }
+  return fsType;
+}
+
+async function format(
+  { backend }: NodeContext,
+  { id, capacityBytes }: Volume,
+  device: AttachedDevice,
+  fsType: FsType,
+  signal: AbortSignal,
+): Promise<void> {
+  // Before it is written down: a volume that is too small stays blank, for another type.
+  requireRoomFor(fsType, capacityBytes);
+  await backend.setContent(id, { kind: 'formatting', fsType });
+  await failpoint('stage.format');
+  await makeFilesystem(device.path, fsType, { signal });
+  await failpoint('stage.formatted');
+  await backend.setContent(id, { kind: 'filesystem', fsType, identity: 'own' });
+}
+
+/** Two btrfs with one UUID are one to the kernel. A crash in between gives it another UUID once more: no harm. */
+async function makeOwn({ backend }: NodeContext, { id }: Volume, device: AttachedDevice): Promise<void> {
+  await renewIdentity(device.path, 'btrfs');
+  await failpoint('stage.renewed');
+  await backend.setContent(id, { kind: 'filesystem', fsType: 'btrfs', identity: 'own' });
+}
+
+async function requireBlank(device: AttachedDevice): Promise<void> {
+  const found = await probeSignature(device.path);
+  if (!found) return;
+  const reason = `the volume was created blank, but holds ${found.type} now; it will not be formatted`;
+  throw new DriverError('failed-precondition', reason);
+}
+
+/** A raw volume may have got a filesystem from its user. */
+async function foundType(device: AttachedDevice, wanted: FsType | undefined): Promise<FsType> {
+  const found = await probeSignature(device.path);
+  const fsType = FS_TYPES.find((type) => type === found?.type);
+  if (fsType === undefined) {
+    const reason = `the volume was used as a raw block device and holds ${found?.type ?? 'no known filesystem'}`;
+    throw new DriverError('failed-precondition', `${reason}; it will not be formatted`);
+  }
+  if (wanted !== undefined && wanted !== fsType) throw otherType(wanted, fsType);
+  return fsType;
+}
+
+function otherType(wanted: FsType, own: FsType): DriverError {
+  return invalidArgument(FS_TYPE_FIELD, `${wanted} is not what the volume has: it has ${own}`);
+}

@@ -1,0 +1,37 @@
+import type { Backend } from '../core/backend.ts';
+import { DriverError, notFound } from '../core/errors.ts';
+import type { VolumeId } from '../core/ids.ts';
+import type { Volume } from '../core/volume.ts';
+import { openForFreeze, thawFilesystem } from '../host/freeze.ts';
+
+/** What the node's operations work with. */
+export interface NodeContext {
+  readonly backend: Backend;
+  /** Absent: filesystems are thawed right here. */
+  readonly fence?: {
+    /** Thaws the filesystem mounted there, if it is frozen, and knows that it did. */
+    thaw(mountPoint: string): Promise<void>;
+  };
+}
+
+/** @throws DriverError not-found */
+export async function requireVolume({ backend }: NodeContext, id: VolumeId): Promise<Volume> {
+  const volume = await backend.getVolume(id);
+  if (!volume) throw notFound('volume', id);
+  return volume;
+}
+
+/**
+ * Before the last unmount: a filesystem that is unmounted frozen keeps its device busy, and nobody can reach it any more
+ * to thaw it (DESIGN.md, invariant 5).
+ */
+export async function thaw({ fence }: NodeContext, mountPoint: string): Promise<void> {
+  if (fence) return await fence.thaw(mountPoint);
+  await using root = await openForFreeze(mountPoint);
+  await thawFilesystem(root.fd);
+}
+
+/** Between two steps: ends here when the caller has gone away. @throws DriverError cancelled */
+export function checkCancelled(signal: AbortSignal): void {
+  if (signal.aborted) throw new DriverError('cancelled', 'the caller has gone away', { cause: signal.reason });
+}

@@ -1,0 +1,31 @@
+import type { Bytes } from '../core/bytes.ts';
+import { DriverError } from '../core/errors.ts';
+import { FS_TYPES } from '../core/volume.ts';
+import { deviceBytes } from '../host/filesystem.ts';
+import { type NodeContext, requireVolume } from './context.ts';
+import { growMounted, hasRoomToGrow } from './grow.ts';
+import { locate } from './placement.ts';
+import type { ExpandRequest } from './requests.ts';
+import { requirePlaced } from './stats.ts';
+
+/** Grows the filesystem to the volume's size, while it is in use. @returns that size, in bytes */
+export async function expand(context: NodeContext, request: ExpandRequest, signal: AbortSignal): Promise<Bytes> {
+  const present = await requirePlaced(context, request);
+  const volume = await requireVolume(context, request.volumeId);
+  const { capacityBytes } = volume;
+  if ((await deviceBytes(present.device.path)) < capacityBytes) {
+    // The controller's expansion was cut short after it was written down.
+    await context.backend.expandVolume(volume.id, capacityBytes, signal);
+  }
+  if (present.kind === 'block') return await deviceBytes(present.device.path);
+  const fsType = FS_TYPES.find((type) => type === present.fsType);
+  if (fsType && (await hasRoomToGrow(present.device.path, fsType))) {
+    const { filesystems } = await locate(context.backend, volume.id);
+    const writable = filesystems.find((mount) => mount.whole && !mount.readOnly);
+    if (!writable) {
+      throw new DriverError('failed-precondition', 'the volume is mounted read-only: its filesystem can not grow now');
+    }
+    await growMounted(present.device.path, fsType, writable.path);
+  }
+  return capacityBytes;
+}

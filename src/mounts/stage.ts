@@ -1,0 +1,120 @@
+import { DriverError } from '../core/errors.ts';
+import { failpoint } from '../core/failpoint.ts';
+import { FS_TYPES, type FsType, type Volume } from '../core/volume.ts';
+import { CommandError } from '../host/exec.ts';
+import { canGrowMounted } from '../host/filesystem.ts';
+import { mount } from '../host/mount.ts';
+import { isReadOnly, mountFlags } from './access-modes.ts';
+import { ensureFilesystem, plannedFsType } from './content.ts';
+import { checkCancelled, type NodeContext, requireVolume } from './context.ts';
+import { growBeforeMount, growMounted } from './grow.ts';
+import { applyMountGroup } from './mount-group.ts';
+import { requireFolder } from './paths.ts';
+import { type FilesystemMount, locate, placedAt } from './placement.ts';
+import type { StageRequest } from './requests.ts';
+
+type MountRequest = StageRequest & { readonly capability: { readonly access: { readonly kind: 'mount' } } };
+
+/** Makes a volume a device of this node and, unless it is used as one, mounts its filesystem on the staging folder. */
+export async function stage(context: NodeContext, request: StageRequest, signal: AbortSignal): Promise<void> {
+  const volume = await requireVolume(context, request.volumeId);
+  const { access } = request.capability;
+  if (access.kind === 'mount') plannedFsType(volume, access.fsType);
+  const stagingPath = await requireFolder('staging_target_path', request.stagingPath);
+  const canonical = { ...request, stagingPath };
+  const attachedBefore = (await context.backend.devices(volume.id)).length > 0;
+  try {
+    if (isMountRequest(canonical)) await stageFilesystem(context, volume, canonical, signal);
+    else await stageBlock(context, volume, canonical);
+  } catch (error) {
+    if (!attachedBefore) await release(context, request);
+    throw error;
+  }
+}
+
+async function stageBlock(context: NodeContext, volume: Volume, request: StageRequest): Promise<void> {
+  const { backend } = context;
+  const { filesystems } = await locate(backend, volume.id);
+  if (filesystems.length > 0) throw stagedOtherwise('with a filesystem');
+  const { kind } = volume.content;
+  // Before anybody can write to it: from now on it is never formatted.
+  if (kind === 'blank' || kind === 'formatting') await backend.setContent(volume.id, { kind: 'raw' });
+  await failpoint('stage.raw');
+  await backend.attach(volume.id, { readOnly: isReadOnly(request.capability) });
+}
+
+async function stageFilesystem(
+  context: NodeContext,
+  volume: Volume,
+  request: MountRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  const { capability, stagingPath } = request;
+  const readOnly = isReadOnly(capability);
+  const placement = await locate(context.backend, volume.id);
+  if (placement.nodes.length > 0) throw stagedOtherwise('as a block device');
+  const present = placedAt(placement, stagingPath, 'staging_target_path');
+  if (present && present.readOnly !== readOnly) throw stagedOtherwise(readOnly ? 'for writing' : 'read-only');
+  const mounted =
+    present?.kind === 'filesystem' ? present : await mountVolume(context, volume, request, readOnly, signal);
+  await failpoint('stage.mounted');
+  if (readOnly) return;
+  const fsType = requireKnown(mounted);
+  // Also after a crash between the mount and this. What can't grow mounted has grown before.
+  if (await canGrowMounted(fsType)) await growMounted(mounted.device.path, fsType, stagingPath);
+  const { mountGroup } = capability.access;
+  if (mountGroup !== undefined) await applyMountGroup(stagingPath, mountGroup, signal);
+}
+
+async function mountVolume(
+  context: NodeContext,
+  volume: Volume,
+  { capability: { access }, stagingPath }: MountRequest,
+  readOnly: boolean,
+  signal: AbortSignal,
+): Promise<Pick<FilesystemMount, 'device' | 'fsType'>> {
+  // For writing even when it is used read-only: making the filesystem, replaying its journal and giving it an identity
+  // write. The mount is what is read-only.
+  const device = await context.backend.attach(volume.id, { readOnly: false });
+  await failpoint('stage.attached');
+  const fsType = await ensureFilesystem(context, volume, device, access.fsType, signal);
+  if (!readOnly) await growBeforeMount(device.path, fsType, signal);
+  checkCancelled(signal);
+  const options = new Set(mountFlags(access.mountFlags));
+  if (readOnly) options.add('ro');
+  // A copy has the UUID of its source, and XFS mounts no two with the same.
+  if (fsType === 'xfs') options.add('nouuid');
+  try {
+    await mount({ source: device.path, target: stagingPath, fsType, options: [...options] });
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    // mount(8) says "wrong fs type, bad option, bad superblock" for all three: so do we.
+    const said = error.stderr.trim();
+    throw new DriverError('failed-precondition', `the volume can't be mounted: ${said}`, { cause: error });
+  }
+  return { device, fsType };
+}
+
+/** A stage that failed is not always followed by an unstage: leave nothing attached that would block a deletion. */
+async function release({ backend }: NodeContext, { volumeId }: StageRequest): Promise<void> {
+  try {
+    const { filesystems, nodes } = await locate(backend, volumeId);
+    if (filesystems.length === 0 && nodes.length === 0) await backend.detach(volumeId);
+  } catch {
+    // The failure of the stage says more; what is left is found by the next stage or unstage.
+  }
+}
+
+function requireKnown({ fsType }: Pick<FilesystemMount, 'fsType'>): FsType {
+  const known = FS_TYPES.find((type) => type === fsType);
+  if (!known) throw new DriverError('failed-precondition', `the volume is mounted as ${fsType}, which is not known`);
+  return known;
+}
+
+function stagedOtherwise(how: string): DriverError {
+  return new DriverError('already-exists', `the volume is staged ${how} already`);
+}
+
+function isMountRequest(request: StageRequest): request is MountRequest {
+  return request.capability.access.kind === 'mount';
+}

@@ -1,0 +1,26 @@
+import { failpoint } from '../core/failpoint.ts';
+import { unmount } from '../host/mount.ts';
+import { type NodeContext, thaw } from './context.ts';
+import { canonical, removeTarget } from './paths.ts';
+import { locate, placedAt } from './placement.ts';
+import type { UnpublishRequest } from './requests.ts';
+
+/**
+ * Takes the volume off a target, and removes the target. What was never published succeeds; a volume that is not known
+ * too, and then nothing is touched.
+ * @throws DriverError failed-precondition when something else is mounted there, or holds data there
+ */
+export async function unpublish(context: NodeContext, { targetPath, volumeId }: UnpublishRequest): Promise<void> {
+  const { backend } = context;
+  const target = await canonical(targetPath);
+  if (target === undefined || !(await backend.getVolume(volumeId))) return;
+  const placement = await locate(backend, volumeId);
+  const present = placedAt(placement, target, 'target_path');
+  if (present) {
+    const last = placement.filesystems.every(({ path }) => path === target);
+    if (present.kind === 'filesystem' && last) await thaw(context, target);
+    await unmount(target);
+    await failpoint('unpublish.unmounted');
+  }
+  await removeTarget(target);
+}
