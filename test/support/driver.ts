@@ -43,9 +43,10 @@ export class Driver implements AsyncDisposable {
     const main = path.join(ROOT, 'src/main.ts');
     const place = ['--endpoint', `unix://${socket}`, '--data-dir', path.join(folder, 'data')];
     const size = ['--pool-size', poolSize, '--node-name', nodeName];
-    const child = spawn(process.execPath, [main, 'serve', ...place, ...size, ...flags], {
+    // Its standard input is a pipe of ours: when this process dies, the driver ends too.
+    const child = spawn(process.execPath, [main, 'serve', '--until-stdin-closes', ...place, ...size, ...flags], {
       cwd: ROOT,
-      stdio: ['ignore', log.fd, log.fd],
+      stdio: ['pipe', log.fd, log.fd],
       env: { ...process.env, ...env },
     });
     await log.close();
