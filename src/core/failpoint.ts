@@ -3,7 +3,7 @@
  * `armFailpoints` was called; only the test build can (see core/build.ts).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DriverError, invalidArgument } from './errors.ts';
+import { invalidArgument } from './errors.ts';
 
 type Action =
   | { readonly kind: 'kill' }
@@ -21,16 +21,15 @@ const armed = new Map<string, Armed>();
 /** `name=kill`, `name=sleep:500`, `name=fail:EIO`, `name=kill@3` (on the third pass), separated by commas. */
 export function armFailpoints(spec: string): void {
   for (const item of spec.split(',').filter(Boolean)) {
-    const match = /^([a-z.-]+)=(kill|sleep|fail)(?::(\w+))?(?:@(\d+))?$/.exec(item);
+    const match = /^([a-z.-]+)=(?:(kill)|(sleep):(\d+)|(fail)(?::(\w+))?)(?:@([1-9]\d*))?$/.exec(item);
     if (!match) throw invalidArgument('failpoints', `${JSON.stringify(item)} is not name=kill|sleep:MS|fail:CODE[@N]`);
-    const [, name = '', kind, value = ''] = match;
-    const action: Action =
-      kind === 'sleep'
-        ? { kind, ms: Number(value) }
-        : kind === 'fail'
-          ? { kind, code: value || 'EIO' }
-          : { kind: 'kill' };
-    armed.set(name, { action, skip: Number(match[4] ?? 1) - 1 });
+    const [, name = '', , sleeps, ms, fails, code = 'EIO', pass = 1] = match;
+    const action: Action = sleeps
+      ? { kind: 'sleep', ms: Number(ms) }
+      : fails
+        ? { kind: 'fail', code }
+        : { kind: 'kill' };
+    armed.set(name, { action, skip: Number(pass) - 1 });
   }
 }
 
@@ -49,8 +48,7 @@ export async function failpoint(name: string): Promise<void> {
       await sleep(point.action.ms);
       break;
     case 'fail':
-      throw Object.assign(new DriverError('internal', `failpoint ${name}: ${point.action.code}`), {
-        errno: point.action.code,
-      });
+      // As node:fs fails: so ENOSPC takes the way that a full disk takes.
+      throw Object.assign(new Error(`failpoint ${name}: ${point.action.code}`), { code: point.action.code });
   }
 }
