@@ -55,8 +55,11 @@ export class RoundCoordinator {
       signal.throwIfAborted();
     } catch (reason) {
       // Not under the caller's signal: what was begun must be undone, also when the caller has gone.
-      await this.#abort(token, participants);
-      this.#observer.aborted(request, token, reason);
+      try {
+        await this.#abort(token, participants);
+      } finally {
+        this.#observer.aborted(request, token, reason);
+      }
       throw reason;
     }
     await failpoint('coordinator.decide');
@@ -108,9 +111,9 @@ export class RoundCoordinator {
   async #abort(token: RoundToken, participants: readonly Participant[]): Promise<void> {
     const signal = neverAborted();
     const outcomes = await Promise.allSettled(participants.map(({ agent }) => agent.abort(token, signal)));
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     // A node that is away aborts by itself: its lease ends, and its uncommitted cut is swept.
-    if (failed && !hasCode(failed.reason, 'unavailable')) {
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected' && !hasCode(outcome.reason, 'unavailable'));
+    if (failed?.status === 'rejected') {
       throw new DriverError('internal', `round ${token} could not be undone: ${messageOf(failed.reason)}`, {
         cause: failed.reason,
       });

@@ -1,0 +1,290 @@
+import { describe, expect, test } from '@jest/globals';
+import { DriverError } from '../../../src/core/errors.ts';
+import { groupId, memberSnapshotId, type NodeName, type VolumeId, volumeId } from '../../../src/core/ids.ts';
+import type { RoundMember } from '../../../src/core/round.ts';
+import type { CutRecord } from '../../../src/core/snapshot.ts';
+import { RoundCoordinator, type RoundObserver, type RoundRequest } from '../../../src/fence/coordinator.ts';
+import { FakeAgent, FakeDirectory, type FakeEvent, type Script, type Step } from '../support/fake-agents.ts';
+
+const NODES = ['node-a', 'node-b', 'node-c'] as const;
+const LEASE_MS = 4000;
+const UNTIL_THE_DECISION = ['prepare', 'freeze', 'cut'] as const;
+
+interface Outcomes {
+  readonly committed: { readonly records: readonly CutRecord[]; readonly windowMs: number }[];
+  readonly aborted: unknown[];
+}
+
+/** Three nodes with two members each, named in an order that mixes the nodes. */
+class World {
+  readonly events: FakeEvent[] = [];
+  readonly agents: readonly FakeAgent[];
+  readonly members: readonly RoundMember[];
+  readonly seen: Outcomes = { committed: [], aborted: [] };
+  readonly #coordinator: RoundCoordinator;
+
+  constructor(scripts: Partial<Record<NodeName, Script>> = {}, leaseMs = LEASE_MS) {
+    this.agents = NODES.map((node) => new FakeAgent(node, this.events, scripts[node]));
+    this.members = [0, 1].flatMap((i) =>
+      NODES.map((node) => {
+        const volume = memberOf(node, i);
+        return { volumeId: volume, snapshotId: memberSnapshotId(node, 'group', volume) };
+      }),
+    );
+    const { seen } = this;
+    const observer: RoundObserver = {
+      committed: (_request, _token, records, windowMs) => void seen.committed.push({ records, windowMs }),
+      aborted: (_request, _token, reason) => void seen.aborted.push(reason),
+    };
+    this.#coordinator = new RoundCoordinator(new FakeDirectory(this.agents), leaseMs, observer);
+  }
+
+  run(change: Partial<RoundRequest> = {}, signal = new AbortController().signal): Promise<readonly CutRecord[]> {
+    const group = {
+      id: groupId('group'),
+      name: 'group',
+      volumeIds: this.members.map(({ volumeId }) => volumeId),
+      parameters: {},
+    };
+    return this.#coordinator.run({ name: 'group', group, members: this.members, fenced: true, ...change }, signal);
+  }
+
+  /** Nodes that were asked to do a step, in the order of the calls. */
+  asked(step: Step): readonly NodeName[] {
+    return this.events.filter((event) => event.step === step && event.at === 'called').map(({ node }) => node);
+  }
+
+  indexOf(node: NodeName, step: Step, at: FakeEvent['at']): number {
+    return this.events.findIndex((event) => event.node === node && event.step === step && event.at === at);
+  }
+
+  expectNothingLeft(): void {
+    for (const agent of this.agents) {
+      expect({ node: agent.node, frozen: agent.frozen, undecided: agent.undecided }).toEqual({
+        node: agent.node,
+        frozen: 0,
+        undecided: 0,
+      });
+      expect([...agent.committed]).toEqual([]);
+    }
+    expect(this.asked('abort').toSorted()).toEqual(NODES);
+    expect(this.asked('commit')).toEqual([]);
+    expect(this.seen.committed).toEqual([]);
+  }
+}
+
+function memberOf(node: NodeName, i: number): VolumeId {
+  return volumeId(node, `volume ${i}`);
+}
+
+function lastOf(world: World, step: Step, at: FakeEvent['at']): number {
+  return world.events.findLastIndex((event) => event.step === step && event.at === at);
+}
+
+function firstOf(world: World, step: Step, at: FakeEvent['at']): number {
+  return world.events.findIndex((event) => event.step === step && event.at === at);
+}
+
+describe('a round that succeeds', () => {
+  test('has a barrier between its steps: none begins before all nodes have ended the one before', async () => {
+    // Every node is the slowest at one step.
+    const world = new World({
+      'node-a': { turns: { prepare: 9 } },
+      'node-b': { turns: { freeze: 9 } },
+      'node-c': { turns: { cut: 9 } },
+    });
+    await world.run();
+    const steps: readonly Step[] = ['prepare', 'freeze', 'cut', 'commit'];
+    for (const [i, step] of steps.entries()) {
+      expect(world.asked(step).toSorted()).toEqual(NODES);
+      const before = steps[i - 1];
+      if (before) expect(lastOf(world, before, 'ended')).toBeLessThan(firstOf(world, step, 'called'));
+    }
+    expect(world.asked('abort')).toEqual([]);
+  });
+
+  test('asks all nodes at the same time', async () => {
+    const world = new World();
+    await world.run();
+    for (const step of UNTIL_THE_DECISION) {
+      expect(lastOf(world, step, 'called')).toBeLessThan(firstOf(world, step, 'ended'));
+    }
+  });
+
+  test('decides by one commit, and only then commits the others', async () => {
+    const world = new World({ 'node-a': { turns: { commit: 5 } } });
+    await world.run();
+    expect(world.indexOf('node-a', 'commit', 'ended')).toBeLessThan(world.indexOf('node-b', 'commit', 'called'));
+    expect(world.indexOf('node-a', 'commit', 'ended')).toBeLessThan(world.indexOf('node-c', 'commit', 'called'));
+  });
+
+  test('gives each node its own members in their order, one token, and the lease', async () => {
+    const world = new World();
+    const records = await world.run();
+    expect(records.map(({ node }) => node)).toEqual(NODES);
+    expect(new Set(records.map(({ token }) => token)).size).toBe(1);
+    for (const agent of world.agents) {
+      const [plan] = [...agent.plans.values()];
+      expect(plan).toMatchObject({ name: 'group', leaseMs: LEASE_MS, fenced: true, group: { id: groupId('group') } });
+      expect(plan?.members.map((member) => member.volumeId)).toEqual([0, 1].map((i) => memberOf(agent.node, i)));
+    }
+  });
+
+  test('reports the longest window of its nodes', async () => {
+    const world = new World({ 'node-a': { thawedAtMs: 7 }, 'node-b': { thawedAtMs: 40 }, 'node-c': {} });
+    const records = await world.run();
+    expect(world.seen.committed).toEqual([{ records, windowMs: 40 }]);
+    expect(world.seen.aborted).toEqual([]);
+  });
+
+  test('takes a new token every time', async () => {
+    const world = new World();
+    const tokens = [await world.run(), await world.run()].map(([record]) => record?.token);
+    expect(new Set(tokens).size).toBe(2);
+    for (const token of tokens) expect(token).toMatch(/^[0-9a-f]{16}$/);
+  });
+});
+
+describe.each(NODES)('when %s fails', (node) => {
+  test.each(UNTIL_THE_DECISION)('to %s, the round is undone everywhere', async (step) => {
+    const failure = new DriverError('resource-exhausted', `${step} failed`);
+    // The others are slower: what they had begun must be over before it is undone.
+    const slow: Script = { turns: { prepare: 6, freeze: 6, cut: 6 } };
+    const world = new World({ 'node-a': slow, 'node-b': slow, 'node-c': slow, [node]: { fail: { [step]: failure } } });
+    await expect(world.run()).rejects.toBe(failure);
+    world.expectNothingLeft();
+    expect(world.seen.aborted).toEqual([failure]);
+    expect(lastOf(world, step, 'ended')).toBeLessThan(firstOf(world, 'abort', 'called'));
+    const next = UNTIL_THE_DECISION[UNTIL_THE_DECISION.indexOf(step) + 1];
+    if (next) expect(world.asked(next)).toEqual([]);
+  });
+
+  test('its lease by the time all are frozen, nothing is cut', async () => {
+    const world = new World({ [node]: { leaseLeftMs: 0 } });
+    await expect(world.run()).rejects.toMatchObject({ code: 'aborted' });
+    world.expectNothingLeft();
+    expect(world.asked('cut')).toEqual([]);
+  });
+
+  test('to undo because it is away, the first failure is the answer and the others are undone', async () => {
+    const failure = new DriverError('aborted', 'cut failed');
+    const away = new DriverError('unavailable', 'away');
+    const other = NODES.find((each) => each !== node) ?? '';
+    const world = new World({ [node]: { fail: { cut: away, abort: away } }, [other]: { fail: { freeze: failure } } });
+    await expect(world.run()).rejects.toBe(failure);
+    expect(world.asked('abort').toSorted()).toEqual(NODES);
+    for (const agent of world.agents) if (agent.node !== node) expect(agent.undecided).toBe(0);
+  });
+
+  test('to undo for another reason, the caller hears of it', async () => {
+    const broken = new DriverError('internal', 'disk on fire');
+    const away = new DriverError('unavailable', 'away');
+    // The nodes that are merely away must not hide it, whichever comes first.
+    const others = Object.fromEntries(NODES.map((each) => [each, { fail: { abort: away } }]));
+    const world = new World({ ...others, [node]: { fail: { freeze: new Error('no'), abort: broken } } });
+    await expect(world.run()).rejects.toMatchObject({ code: 'internal', cause: broken });
+  });
+});
+
+describe('the decision', () => {
+  test('is not made when the first commit fails: nobody else commits', async () => {
+    const failure = new DriverError('unavailable', 'away');
+    const world = new World({ 'node-a': { fail: { commit: failure } } });
+    await expect(world.run()).rejects.toBe(failure);
+    // Not undone either: the answer may have been lost on its way, and then it is committed there.
+    expect(world.asked('commit')).toEqual(['node-a']);
+    expect(world.asked('abort')).toEqual([]);
+  });
+
+  test.each(['node-b', 'node-c'])('stands when %s can not commit now: nothing is undone any more', async (node) => {
+    const failure = new DriverError('unavailable', 'away');
+    const world = new World({ [node]: { fail: { commit: failure } } });
+    await expect(world.run()).rejects.toBe(failure);
+    expect(world.asked('abort')).toEqual([]);
+    const committed = world.agents.filter((agent) => agent.committed.size === 1).map((agent) => agent.node);
+    expect(committed).toEqual(NODES.filter((each) => each !== node));
+    expect(world.seen.committed).toEqual([]);
+  });
+});
+
+describe.each(NODES)('a caller who goes away while %s works', (node) => {
+  test.each(UNTIL_THE_DECISION)('at %s leaves nothing', async (step) => {
+    const caller = new AbortController();
+    const gone = new DriverError('cancelled', 'the caller has gone');
+    const world = new World({ [node]: { onCall: (called) => called === step && caller.abort(gone) } });
+    await expect(world.run({}, caller.signal)).rejects.toBe(gone);
+    world.expectNothingLeft();
+  });
+
+  test('at commit gets what was decided', async () => {
+    const caller = new AbortController();
+    const world = new World({ [node]: { onCall: (called) => called === 'commit' && caller.abort() } });
+    expect(await world.run({}, caller.signal)).toHaveLength(NODES.length);
+    for (const agent of world.agents) expect(agent.committed.size).toBe(1);
+  });
+});
+
+test('a caller who has gone before the start asks for nothing but the undoing', async () => {
+  const world = new World();
+  await expect(world.run({}, AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
+  world.expectNothingLeft();
+  expect(world.asked('freeze')).toEqual([]);
+});
+
+describe('members that can not be fenced', () => {
+  const unfenced = (...volumes: readonly VolumeId[]): Script => ({
+    quiescence: new Map(volumes.map((volume) => [volume, 'unfenced' as const])),
+  });
+
+  test.each(NODES)('the one on %s is cut before any other node begins to cut', async (node) => {
+    const world = new World({ [node]: { ...unfenced(memberOf(node, 1)), turns: { cut: 8 } } });
+    await world.run();
+    expect(world.asked('cut')[0]).toBe(node);
+    for (const other of NODES.filter((each) => each !== node)) {
+      expect(world.indexOf(node, 'cut', 'ended')).toBeLessThan(world.indexOf(other, 'cut', 'called'));
+    }
+    // And after everything else is quiet.
+    expect(lastOf(world, 'freeze', 'ended')).toBeLessThan(world.indexOf(node, 'cut', 'called'));
+  });
+
+  test('when its cut fails, no other node cuts', async () => {
+    const failure = new DriverError('aborted', 'no');
+    const world = new World({ 'node-b': { ...unfenced(memberOf('node-b', 0)), fail: { cut: failure } } });
+    await expect(world.run()).rejects.toBe(failure);
+    world.expectNothingLeft();
+    expect(world.asked('cut')).toEqual(['node-b']);
+  });
+
+  test.each([
+    ['one node', { 'node-b': unfenced(memberOf('node-b', 0), memberOf('node-b', 1)) }],
+    ['two nodes', { 'node-a': unfenced(memberOf('node-a', 1)), 'node-c': unfenced(memberOf('node-c', 0)) }],
+  ])('two of them on %s are refused before anything is frozen, by name and with advice', async (_, scripts) => {
+    const world = new World(scripts);
+    const failure = await world.run().catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'failed-precondition', message: expect.stringContaining('lvm-thin') });
+    const named = Object.values(scripts).flatMap(({ quiescence }) => [...(quiescence?.keys() ?? [])]);
+    for (const volume of named) expect(String(failure)).toContain(volume);
+    world.expectNothingLeft();
+    expect(world.asked('freeze')).toEqual([]);
+  });
+
+  test('idle ones are no concern', async () => {
+    const idle: Script = { quiescence: new Map(NODES.map((node) => [memberOf(node, 0), 'idle' as const])) };
+    const world = new World({ 'node-a': idle, 'node-b': idle, 'node-c': idle });
+    expect(await world.run()).toHaveLength(NODES.length);
+  });
+
+  test('without a fence, as in the negative control, nothing is refused', async () => {
+    const world = new World({ 'node-b': unfenced(memberOf('node-b', 0), memberOf('node-b', 1)) });
+    await world.run({ fenced: false });
+    expect([...(world.agents[0]?.plans.values() ?? [])][0]?.fenced).toBe(false);
+  });
+});
+
+test('a member on a node that is not there fails before anybody is asked', async () => {
+  const world = new World();
+  const stranger = volumeId('node-z', 'volume');
+  const members = [...world.members, { volumeId: stranger, snapshotId: memberSnapshotId('node-z', 'group', stranger) }];
+  await expect(world.run({ members })).rejects.toMatchObject({ code: 'unavailable' });
+  expect(world.events).toEqual([]);
+});
