@@ -1,0 +1,77 @@
+import { describe, expect, test } from '@jest/globals';
+import { type NodeRoundEvent, type NodeRoundState, nextState } from '../../../src/fence/round-state.ts';
+
+const STATES: readonly NodeRoundState[] = ['prepared', 'frozen', 'sealed', 'committed', 'aborted'];
+const EVENTS: readonly NodeRoundEvent[] = ['freeze', 'cut', 'commit', 'abort', 'expire'];
+
+/** The whole machine, written down a second time; `-` is refused. */
+const EXPECTED = `
+             freeze   cut      commit     abort    expire
+  prepared   frozen   -        -          aborted  aborted
+  frozen     -        sealed   -          aborted  aborted
+  sealed     -        -        committed  aborted  sealed
+  committed  -        -        committed  -        committed
+  aborted    -        -        -          aborted  aborted
+`;
+
+function table(): ReadonlyMap<string, string> {
+  const [head = [], ...rows] = EXPECTED.trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/));
+  return new Map(
+    rows.flatMap(([state, ...cells]) => cells.map((next, i): [string, string] => [`${state} ${head[i]}`, next])),
+  );
+}
+
+/** Every sequence of events of this length, with the states it passes through. */
+function* walks(length: number): Generator<{ readonly events: NodeRoundEvent[]; readonly states: NodeRoundState[] }> {
+  if (length === 0) {
+    yield { events: [], states: ['prepared'] };
+    return;
+  }
+  for (const { events, states } of walks(length - 1)) {
+    const state = states.at(-1) ?? 'prepared';
+    // An event that is refused changes nothing.
+    for (const event of EVENTS) {
+      yield { events: [...events, event], states: [...states, nextState(state, event) ?? state] };
+    }
+  }
+}
+
+describe('a round on one node', () => {
+  test.each(STATES.flatMap((state) => EVENTS.map((event) => [state, event] as const)))('%s, %s', (state, event) => {
+    expect(nextState(state, event) ?? '-').toBe(table().get(`${state} ${event}`));
+  });
+
+  test('is committed only after prepare, freeze and cut, in this order, and nothing undoes it', () => {
+    let committed = 0;
+    for (const { events, states } of walks(6)) {
+      const at = states.indexOf('committed');
+      if (at < 0) continue;
+      committed++;
+      expect(states.slice(0, at).filter((state, i) => state !== states[i - 1])).toEqual([
+        'prepared',
+        'frozen',
+        'sealed',
+      ]);
+      expect(events.slice(0, at).filter((event) => event === 'abort')).toEqual([]);
+      expect(new Set(states.slice(at))).toEqual(new Set(['committed']));
+    }
+    expect(committed).toBeGreaterThan(0);
+  });
+
+  test('once aborted stays aborted', () => {
+    for (const { states } of walks(5)) {
+      const at = states.indexOf('aborted');
+      if (at >= 0) expect(new Set(states.slice(at))).toEqual(new Set(['aborted']));
+    }
+  });
+
+  test('does not expire once it is sealed: nothing is frozen any more, and the coordinator decides', () => {
+    for (const { events, states } of walks(5)) {
+      for (const [i, event] of events.entries()) {
+        if (event === 'expire' && states[i] === 'sealed') expect(states[i + 1]).toBe('sealed');
+      }
+    }
+  });
+});
