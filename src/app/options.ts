@@ -83,6 +83,12 @@ export const OPTIONS = {
     fallback: 'off',
     parse: onOff,
   }),
+  snapshotTopology: row({
+    value: 'on|off',
+    help: 'offer the alpha topology of snapshots of CSI 1.13',
+    fallback: 'off',
+    parse: onOff,
+  }),
   metricsAddress: optional({
     value: 'host:port',
     help: 'serve /metrics and /healthz there, such as 127.0.0.1:9808 (default: not at all)',

@@ -5,8 +5,11 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { BACKENDS } from '../backends/registry.ts';
+import { type Bytes, GiB } from '../core/bytes.ts';
 import { DriverError, hasCode } from '../core/errors.ts';
 import type { Logger } from '../core/observe.ts';
+import { windowOf } from '../fence/coordinator.ts';
 import { FreezeJournal } from '../fence/journal.ts';
 import { recoverFrozen } from '../fence/recovery.ts';
 import { type Child, startChild } from '../host/child.ts';
@@ -20,15 +23,20 @@ import { connect } from '../rpc/client.ts';
 const PARENT = '/var/tmp/cofferdam';
 const RUN_FOLDER = /^run-[A-Za-z0-9]{6}$/;
 const START_LIMIT_MS = 60_000;
+/** Sparse: what it takes on disk is what is written. */
+const DEFAULT_POOL_BYTES: Bytes = 16n * GiB;
+/** Many small volumes come and go, and few bytes are ever written to them. */
+const FLAGS = ['--log-level', 'warn', '--overcommit-ratio', '1000'];
 
 export interface TemporaryDriver extends AsyncDisposable {
   readonly endpoint: string;
-  readonly folder: string;
-  readonly dataDir: string;
+  /** For mounts and files of the run: what a killed run leaves in it is cleaned up with it. */
+  readonly workFolder: string;
+  /** From the evidence in the pool: how long the fence of a group was, milliseconds. */
+  readonly windowOf: (groupId: string) => Promise<number | undefined>;
 }
 
-/** @param flags further flags of `serve` */
-export async function startTemporaryDriver(flags: readonly string[]): Promise<TemporaryDriver> {
+export async function startTemporaryDriver(poolBytes: Bytes = DEFAULT_POOL_BYTES): Promise<TemporaryDriver> {
   await using resources = new AsyncDisposableStack();
   await mkdir(PARENT, { recursive: true, mode: 0o700 });
   const folder = await mkdtemp(path.join(PARENT, 'run-'));
@@ -36,17 +44,36 @@ export async function startTemporaryDriver(flags: readonly string[]): Promise<Te
   resources.use(await lockFile(path.join(folder, 'owner')));
 
   const dataDir = path.join(folder, 'data');
+  const workFolder = path.join(folder, 'work');
+  await mkdir(workFolder);
   const endpoint = `unix://${path.join(folder, 'csi.sock')}`;
   const main = fileURLToPath(new URL(`../main${path.extname(import.meta.url)}`, import.meta.url));
   const child = await startChild(
-    [process.execPath, main, 'serve', '--until-stdin-closes', '--endpoint', endpoint, '--data-dir', dataDir, ...flags],
+    [
+      process.execPath,
+      main,
+      'serve',
+      '--until-stdin-closes',
+      '--endpoint',
+      endpoint,
+      '--data-dir',
+      dataDir,
+      ...FLAGS,
+      '--pool-size',
+      String(poolBytes),
+    ],
     // Detached: an interrupt from the terminal reaches this process, which then stops the child in its own order.
     { stdio: ['pipe', 'ignore', 'inherit'], detached: true },
   );
   resources.defer(() => stop(child));
   await ready(endpoint, child);
   const owned = resources.move();
-  return { endpoint, folder, dataDir, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return {
+    endpoint,
+    workFolder,
+    windowOf: (groupId) => windowOfGroup(dataDir, groupId),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
 /** Cleans up after runs that were killed. Runs that still go on are left alone. */
@@ -83,6 +110,12 @@ async function removeRun(folder: string): Promise<void> {
   await unmount(pool);
   for (const loop of await listLoops()) if (below(loop.backingPath)) await detachLoop(loop.path);
   await rm(folder, { recursive: true, force: true });
+}
+
+async function windowOfGroup(dataDir: string, groupId: string): Promise<number | undefined> {
+  const { cuts } = await BACKENDS.loop.inspect(dataDir, { overcommitRatio: 1, reservePercent: 0 });
+  const record = cuts.find((cut) => cut.group?.id === groupId);
+  return record && windowOf([record]);
 }
 
 async function ready(endpoint: string, child: Child): Promise<void> {

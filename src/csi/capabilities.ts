@@ -31,9 +31,12 @@ const NODE_HEALTH = ['GET_VOLUME_HEALTH', 'GET_STORAGE_HEALTH'] as const;
 const GROUP = ['CREATE_DELETE_GET_VOLUME_GROUP_SNAPSHOT'] as const;
 
 type Health = Pick<CsiOptions, 'health'>;
+type SnapshotTopology = Pick<CsiOptions, 'snapshotTopology'>;
 
-export function pluginServices({ health }: Health): readonly (typeof PLUGIN | typeof PLUGIN_ALPHA)[number][] {
-  return health ? [...PLUGIN, ...PLUGIN_ALPHA] : PLUGIN;
+export function pluginServices({
+  snapshotTopology,
+}: SnapshotTopology): readonly (typeof PLUGIN | typeof PLUGIN_ALPHA)[number][] {
+  return snapshotTopology ? [...PLUGIN, ...PLUGIN_ALPHA] : PLUGIN;
 }
 
 export function controllerRpcs({ health }: Health): readonly (typeof CONTROLLER | typeof CONTROLLER_HEALTH)[number][] {

@@ -2,8 +2,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { BACKENDS } from '../../backends/registry.ts';
-import { windowOf } from '../../fence/coordinator.ts';
 import { requireRoot } from '../../host/privileges.ts';
 import { prove } from '../../prove/prove.ts';
 import { renderProgress, renderReport } from '../../prove/render.ts';
@@ -33,20 +31,13 @@ export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
   run: async (options, signal) => {
     requireRoot();
     await using resources = new AsyncDisposableStack();
-    const workFolder = await mkdtemp(path.join(tmpdir(), 'cofferdam-prove-'));
-    resources.defer(() => rm(workFolder, { recursive: true, force: true }));
-    const own =
+    const target =
       options.driver === undefined
-        ? resources.use(
-            await startTemporaryDriver([
-              ...['--log-level', 'warn', '--overcommit-ratio', '1000'],
-              ...['--pool-size', options.poolSize === undefined ? '16GiB' : String(options.poolSize)],
-            ]),
-          )
-        : undefined;
+        ? resources.use(await startTemporaryDriver(options.poolSize))
+        : { endpoint: options.driver, workFolder: await temporaryFolder(resources) };
     const report = await prove(
       {
-        endpoint: own?.endpoint ?? options.driver ?? '',
+        ...target,
         volumes: options.volumes,
         rounds: options.rounds,
         accessType: options.access,
@@ -55,8 +46,6 @@ export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
         loadBytesPerSecond: options.load,
         noFence: options.noFence,
         ...(options.seed !== undefined && { seed: options.seed }),
-        workFolder,
-        ...(own && { windowOf: (groupId: string) => windowOfGroup(own.dataDir, groupId) }),
       },
       options.json ? () => undefined : (event) => process.stdout.write(renderProgress(event)),
       signal,
@@ -66,9 +55,8 @@ export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
   },
 };
 
-/** From the evidence in the pool. Milliseconds. */
-export async function windowOfGroup(dataDir: string, groupId: string): Promise<number | undefined> {
-  const { cuts } = await BACKENDS.loop.inspect(dataDir, { overcommitRatio: 1, reservePercent: 0 });
-  const record = cuts.find((cut) => cut.group?.id === groupId);
-  return record && windowOf([record]);
+async function temporaryFolder(resources: AsyncDisposableStack): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'cofferdam-prove-'));
+  resources.defer(() => rm(folder, { recursive: true, force: true }));
+  return folder;
 }

@@ -27,6 +27,7 @@ const SERVE_OPTIONS = [
   'endpoint',
   ...STORAGE_OPTIONS,
   'health',
+  'snapshotTopology',
   'metricsAddress',
   'logLevel',
   'untilStdinCloses',
@@ -79,7 +80,13 @@ function servicesOf(options: ServeOptions, { backend, directory }: NodeStorage, 
     snapshots: new SnapshotService(directory, coordinator),
     groups: new GroupService(directory, coordinator),
     node: new NodeService({ backend }),
-    options: { node: options.nodeName, version: VERSION, health: options.health, ready: () => true },
+    options: {
+      node: options.nodeName,
+      version: VERSION,
+      health: options.health,
+      snapshotTopology: options.snapshotTopology,
+      ready: () => true,
+    },
   });
 }
 

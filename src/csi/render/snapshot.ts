@@ -7,10 +7,10 @@ import type { CsiOptions } from '../options.ts';
 import { renderTimestamp } from './timestamp.ts';
 import { renderTopology } from './topology.ts';
 
-type Options = Pick<CsiOptions, 'health'>;
+type Options = Pick<CsiOptions, 'snapshotTopology'>;
 
 /** A snapshot is listed when it is committed, so it is always ready to use. */
-export function renderSnapshot(snapshot: Snapshot, { health }: Options): Wire<SnapshotMessage> {
+export function renderSnapshot(snapshot: Snapshot, { snapshotTopology }: Options): Wire<SnapshotMessage> {
   return {
     snapshotId: snapshot.id,
     sourceVolumeId: snapshot.sourceVolumeId,
@@ -19,7 +19,7 @@ export function renderSnapshot(snapshot: Snapshot, { health }: Options): Wire<Sn
     readyToUse: true,
     groupSnapshotId: snapshot.groupId ?? '',
     // Only for a plugin that offers SNAPSHOT_ACCESSIBILITY_CONSTRAINTS (CSI specification, Snapshot).
-    accessibleTopology: health ? [renderTopology(snapshot.node)] : [],
+    accessibleTopology: snapshotTopology ? [renderTopology(snapshot.node)] : [],
   };
 }
 

@@ -1,0 +1,37 @@
+/** `cofferdam demo`: the whole thing in small, on a temporary pool. */
+import { TEST_BUILD } from '../../core/build.ts';
+import { SECRET_FIELDS } from '../../csi/redaction.ts';
+import { requireRoot, requireTools } from '../../host/privileges.ts';
+import { createLogger } from '../../obs/logger.ts';
+import { demo } from '../../prove/demo.ts';
+import type { Role } from '../cli.ts';
+import { startTemporaryDriver, sweepAbandonedRuns } from '../temporary-driver.ts';
+
+const DEMO_OPTIONS = ['seed'] as const;
+
+/** Shown beside the fenced ones, where the build can switch the fence off. */
+const UNFENCED_ROUNDS = 3;
+
+export const role: Role<(typeof DEMO_OPTIONS)[number]> = {
+  description:
+    'On a temporary pool: makes three volumes, mounts them, runs ordered writers, takes group snapshots, restores ' +
+    'and checks them, and cleans up. Ends with 0 when the check held.',
+  options: DEMO_OPTIONS,
+  run: async (options, signal) => {
+    requireRoot();
+    await requireTools(['mkfs.ext4', 'mkfs.xfs', 'mount']);
+    using logger = createLogger({ level: 'warn', secretFields: SECRET_FIELDS });
+    await sweepAbandonedRuns(logger);
+    await using driver = await startTemporaryDriver();
+    const held = await demo(
+      {
+        ...driver,
+        ...(TEST_BUILD && { unfencedRounds: UNFENCED_ROUNDS }),
+        ...(options.seed !== undefined && { seed: options.seed }),
+      },
+      (text) => process.stdout.write(text),
+      signal,
+    );
+    return held ? 0 : 1;
+  },
+};
