@@ -77,8 +77,8 @@ test('errors keep their code; what is not a DriverError shows the caller only a 
   expect(logger.lines.map(({ level }) => level)).toEqual(['warn', 'error']);
   const [denied, bug] = logger.lines;
   expect(JSON.stringify(denied)).not.toContain('hunter2');
-  expect(message).toContain(String(bug?.fields['requestId']));
-  expect(bug?.fields['err']).toMatchObject({
+  expect(message).toContain(String(bug?.fields.requestId));
+  expect(bug?.fields.err).toMatchObject({
     message: 'secret internals',
     stack: expect.stringContaining('server.test'),
   });
