@@ -7,7 +7,7 @@ import type { VolumeId } from '../../core/ids.ts';
 import type { Volume } from '../../core/volume.ts';
 import { exists } from '../../host/exists.ts';
 import { attachLoop, detachLoop, findLoops, type LoopDevice, listLoops, resizeLoop } from '../../host/loop.ts';
-import { type MountEntry, readMountTable } from '../../host/mount-table.ts';
+import { isMountOf, type MountEntry, readMountTable } from '../../host/mount-table.ts';
 import type { Layout } from './layout.ts';
 
 export class Devices {
@@ -70,10 +70,9 @@ export class Devices {
 function fenceTarget(volume: Volume, devices: readonly LoopDevice[], mounts: readonly MountEntry[]): FenceTarget {
   const writable = devices.filter((device) => !device.readOnly);
   for (const { path: devicePath, devNumber, readOnly } of writable) {
-    const mounted = mounts.find((mount) => mount.devNumber === devNumber);
-    if (!mounted) continue;
     const device = { path: devicePath, devNumber, readOnly };
-    return { kind: 'filesystem', mountPoint: mounted.mountPoint, device };
+    const mounted = mounts.find((mount) => isMountOf(mount, device));
+    if (mounted) return { kind: 'filesystem', mountPoint: mounted.mountPoint, device };
   }
   // A block volume is published by a bind mount of the device's node: its name is the root of that mount.
   const published = writable.some((device) => mounts.some((mount) => mount.root === `/${path.basename(device.path)}`));
