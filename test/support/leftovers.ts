@@ -3,7 +3,8 @@
  *
  * A run works below one folder of its own, which is also the TMPDIR of all it starts. So what is ours is told from what
  * belongs to others by that folder: in a mount point, in the file behind a loop device, in a process's environment.
- * The guard has an environment without it; a guard that outlived its agent is known by its parent.
+ * The guard has an environment without it; a guard that outlived its agent is known by its parent. The temporary drivers
+ * of `demo` and `prove` have their folders elsewhere; those that are new and that no process uses are ours.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -11,6 +12,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from './command.ts';
 
+const TEMPORARY_DRIVERS = '/var/tmp/cofferdam';
 const RCU_EXPEDITED = '/sys/kernel/rcu_expedited';
 /** Loop devices detach, and killed processes end, a little later than the call that asked for it returns. */
 const GRACE_MS = 10_000;
@@ -21,6 +23,8 @@ interface LoopDevice {
 }
 
 interface Leftovers {
+  /** Folders of ours. */
+  readonly roots: readonly string[];
   readonly processes: readonly number[];
   readonly mounts: readonly string[];
   readonly loops: readonly LoopDevice[];
@@ -32,6 +36,7 @@ export class Traces {
   readonly folder: string;
   readonly #loopsBefore = new Set(loopDevices().map(({ device }) => device));
   readonly #processesBefore = new Set(processes());
+  readonly #driversBefore = new Set(temporaryDrivers());
   readonly #rcuBefore = rcuExpedited();
 
   constructor(folder: string) {
@@ -60,28 +65,50 @@ export class Traces {
     for (const { device } of this.#look().loops)
       attempt(() => execFileSync('losetup', ['--detach', device], { stdio: 'ignore' }));
     if (rcuRaised) attempt(() => execFileSync('sh', ['-c', `echo ${this.#rcuBefore} > ${RCU_EXPEDITED}`]));
-    const { mounts: stuck } = this.#look();
     // Never through a mount: what is mounted may be somebody's data.
-    if (stuck.length === 0) attempt(() => rmSync(this.folder, { recursive: true, force: true }));
+    const after = this.#look();
+    for (const root of after.roots.filter((folder) => !after.mounts.some((mount) => isBelow(folder, mount))))
+      attempt(() => rmSync(root, { recursive: true, force: true }));
     return describe(this.#look());
   }
 
   #look(): Leftovers {
+    const roots = [this.folder, ...this.#abandonedDrivers()];
     return {
+      roots,
       processes: processes().filter(
         (pid) => hasVariable(pid, `TMPDIR=${this.folder}`) || (!this.#processesBefore.has(pid) && isOrphanOfOurs(pid)),
       ),
-      mounts: mountPoints().filter((mount) => mount === this.folder || mount.startsWith(`${this.folder}/`)),
+      mounts: mountPoints().filter((mount) => roots.some((root) => isBelow(root, mount))),
       loops: loopDevices().filter(
         ({ device, file }) =>
-          file.startsWith(`${this.folder}/`) ||
+          roots.some((root) => isBelow(root, file)) ||
           // Its pool was unmounted lazily or its image deleted: the path means nothing any more.
           (!this.#loopsBefore.has(device) && !existsSync(file)),
       ),
-      files: existsSync(this.folder) ? readdirSync(this.folder) : [],
+      files: [...filesIn(this.folder), ...roots.slice(1)],
       rcuRaised: this.#rcuBefore === '0' && rcuExpedited() !== '0',
     };
   }
+
+  #abandonedDrivers(): readonly string[] {
+    const commands = processes().map(commandLine);
+    return temporaryDrivers().filter(
+      (folder) => !this.#driversBefore.has(folder) && !commands.some((command) => command.includes(folder)),
+    );
+  }
+}
+
+function temporaryDrivers(): readonly string[] {
+  return filesIn(TEMPORARY_DRIVERS).map((name) => path.join(TEMPORARY_DRIVERS, name));
+}
+
+function filesIn(folder: string): readonly string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
+}
+
+function isBelow(folder: string, place: string): boolean {
+  return place === folder || place.startsWith(`${folder}/`);
 }
 
 function describe({ processes, mounts, loops, files, rcuRaised }: Leftovers): readonly string[] {
