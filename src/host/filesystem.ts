@@ -82,7 +82,10 @@ async function mkfsCommand(device: string, fsType: FsType, bytes: Bytes): Promis
     }
     case 'xfs': {
       const metadata = 'crc=1,finobt=1,reflink=1,bigtime=1,inobtcount=1,rmapbt=0';
-      return ['mkfs.xfs', '-q', '-f', '-K', '-m', metadata, '-i', 'sparse=1,nrext64=0', device];
+      // Sectors of 4096 whatever this device has: an image on XFS that shares extents allows no direct I/O in smaller
+      // units (seen on Linux 6.18), so after a snapshot a volume may have to be attached with larger blocks.
+      const layout = ['-s', 'size=4096', '-i', 'sparse=1,nrext64=0'];
+      return ['mkfs.xfs', '-q', '-f', '-K', '-m', metadata, ...layout, device];
     }
     case 'btrfs': {
       const mixed = bytes < BTRFS_MIXED_BELOW ? ['--mixed'] : [];

@@ -17,7 +17,7 @@ import {
   renewIdentity,
 } from '../../../src/host/filesystem.ts';
 import { trimFilesystem } from '../../../src/host/freeze.ts';
-import { resizeLoop } from '../../../src/host/loop.ts';
+import { attachLoop, detachLoop, resizeLoop } from '../../../src/host/loop.ts';
 import { mount, unmount } from '../../../src/host/mount.ts';
 import { allocatedBytes, growSparseFile } from '../../../src/host/sparse-file.ts';
 import { freeSpace } from '../../../src/host/statfs.ts';
@@ -74,6 +74,18 @@ describe.each(FS_TYPES)('%s', (fsType) => {
     expect(await allocatedBytes(play.path('fs.img'))).toBeLessThan(empty + 20n * MiB);
   });
 
+  test('made on a device with small blocks is mounted on one with large blocks', async () => {
+    await using play = await Playground.open();
+    const { path, root } = await play.filesystem('fs', fsType, 320n * MiB);
+    await writeFile(`${root}/file`, 'text');
+    await unmount(root);
+    await detachLoop(path);
+    const options = { path: play.path('fs.img'), readOnly: false, directIo: true };
+    const large = await attachLoop({ ...options, blockSize: 4096 });
+    await mount({ source: large.path, target: root, fsType, options: [] });
+    expect(await readFile(`${root}/file`, 'utf8')).toBe('text');
+  });
+
   test('that is damaged is not clean, and checking changes nothing', async () => {
     await using play = await Playground.open();
     const { path, root } = await play.filesystem('fs', fsType, 320n * MiB);
@@ -99,6 +111,19 @@ describe.each(FS_TYPES)('%s', (fsType) => {
     });
     expect(await probeSignature(path)).toBeUndefined();
   });
+});
+
+test('xfs that can not use the very end of its device is fine, and so is growing it', async () => {
+  await using play = await Playground.open();
+  // Four allocation groups of 80 MiB, and less than the least that a fifth can have.
+  const { path, root } = await play.filesystem('fs', 'xfs', 320n * MiB + 128n * 1024n);
+  await growFilesystem('xfs', path, root);
+  await growSparseFile(play.path('fs.img'), 400n * MiB + 64n * 1024n);
+  await resizeLoop(path);
+  await growFilesystem('xfs', path, root);
+  await growFilesystem('xfs', path, root);
+  await unmount(root);
+  expect(await filesystemBytes(path, 'xfs')).toBeGreaterThan(390n * MiB);
 });
 
 describe('probing', () => {

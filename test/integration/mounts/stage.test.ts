@@ -1,0 +1,274 @@
+import { mkdir, open, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { describe, expect, test } from '@jest/globals';
+import { GiB, MiB } from '../../../src/core/bytes.ts';
+import { FS_TYPES } from '../../../src/core/volume.ts';
+import { startChild } from '../../../src/host/child.ts';
+import { run } from '../../../src/host/exec.ts';
+import { checkFilesystem, makeFilesystem, probeSignature } from '../../../src/host/filesystem.ts';
+import { freezeFilesystem, openForFreeze } from '../../../src/host/freeze.ts';
+import { mountAt } from '../../../src/host/mount-table.ts';
+import { freeSpace } from '../../../src/host/statfs.ts';
+import { block, capability, live, mountAccess, NodePlayground, SIZE } from './node-playground.ts';
+
+describe.each(FS_TYPES)('%s', (fsType) => {
+  const asked = capability(mountAccess(fsType));
+
+  test('is made once, mounted, and kept over unstage and stage', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    await play.stage(id, asked);
+    expect((await play.backend.getVolume(id))?.content).toEqual({ kind: 'filesystem', fsType, identity: 'own' });
+    expect(await mountAt(play.staging)).toMatchObject({ fsType });
+    await writeFile(`${play.staging}/file`, 'kept');
+    await play.stage(id, asked); // again
+    await play.stage(id); // without saying which
+    await play.unstage(id);
+    expect(await mountAt(play.staging)).toBeUndefined();
+    expect(await play.backend.devices(id)).toEqual([]);
+    await play.unstage(id); // again
+
+    await play.stage(id, asked);
+    expect(await readFile(`${play.staging}/file`, 'utf8')).toBe('kept');
+  });
+
+  test('is mounted beside its copy, and each keeps its own data', async () => {
+    await using play = await NodePlayground.open();
+    const source = await play.create('source');
+    await play.stage(source.id, asked);
+    await writeFile(`${play.staging}/file`, 'source');
+    await play.unstage(source.id);
+    const copy = await play.create('copy', SIZE, { kind: 'volume', id: source.id });
+    expect(copy.content).toEqual({ kind: 'filesystem', fsType, identity: 'copied' });
+
+    await play.stage(source.id, asked);
+    await mkdir(play.path('copy'));
+    await play.stage(copy.id, asked, play.path('copy'));
+    expect(await readFile(play.path('copy', 'file'), 'utf8')).toBe('source');
+    await writeFile(play.path('copy', 'file'), 'copy');
+    expect(await readFile(`${play.staging}/file`, 'utf8')).toBe('source');
+    if (fsType === 'btrfs') {
+      expect((await play.backend.getVolume(copy.id))?.content).toMatchObject({ identity: 'own' });
+    }
+    await play.unstage(copy.id, play.path('copy'));
+    await play.unstage(source.id);
+  });
+
+  test('fills a volume that is larger than its source', async () => {
+    await using play = await NodePlayground.open();
+    const source = await play.create('source');
+    await play.stage(source.id, asked);
+    await writeFile(`${play.staging}/file`, 'source');
+    const before = await freeSpace(play.staging);
+    await play.unstage(source.id);
+    const copy = await play.create('copy', GiB, { kind: 'volume', id: source.id });
+    await play.stage(copy.id, asked);
+    expect((await freeSpace(play.staging)).totalBytes).toBeGreaterThan(before.totalBytes * 2n);
+    expect(await readFile(`${play.staging}/file`, 'utf8')).toBe('source');
+    await play.stage(copy.id, asked);
+    const [device] = await play.backend.devices(copy.id);
+    await play.unstage(copy.id);
+    const again = await play.backend.attach(copy.id, { readOnly: true });
+    expect(again.devNumber).toBeDefined();
+    expect(device).toBeDefined();
+    expect(await checkFilesystem(again.path, fsType)).toMatchObject({ clean: true });
+  });
+
+  test('is read-only for readers, made first when it is blank', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    const reader = capability(mountAccess(fsType), 'SINGLE_NODE_READER_ONLY');
+    await play.stage(id, reader);
+    await expect(writeFile(`${play.staging}/file`, '')).rejects.toMatchObject({ code: 'EROFS' });
+    await play.stage(id, reader);
+    await expect(play.stage(id, asked)).rejects.toMatchObject({ code: 'already-exists' });
+    await play.unstage(id);
+  });
+});
+
+describe('what is asked for', () => {
+  test('another filesystem than the volume has is refused, by name of the field', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    await play.stage(id, capability(mountAccess('xfs')));
+    await play.unstage(id);
+    await expect(play.stage(id, capability(mountAccess('ext4')))).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(/^volume_capability\.mount\.fs_type: ext4/),
+    });
+    expect(await play.backend.devices(id)).toEqual([]);
+  });
+
+  test('mount flags are honoured', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    await play.stage(id, capability(mountAccess('ext4', ['noatime,nodev', 'data=journal'])));
+    const entry = await mountAt(play.staging);
+    expect(entry?.options).toEqual(expect.arrayContaining(['noatime', 'nodev']));
+    expect(entry?.superOptions).toContain('data=journal');
+  });
+
+  test('mount flags that the filesystem does not know are refused, and nothing stays attached', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    const asked = capability(mountAccess('ext4', ['no-such-flag=secret']));
+    await expect(play.stage(id, asked)).rejects.toMatchObject({
+      code: 'failed-precondition',
+      message: expect.not.stringContaining('secret'),
+    });
+    expect(await play.backend.devices(id)).toEqual([]);
+    await play.stage(id);
+  });
+
+  test('a volume that is too small for it stays blank', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume', 32n * MiB);
+    await expect(play.stage(id, capability(mountAccess('xfs')))).rejects.toMatchObject({ code: 'failed-precondition' });
+    expect((await play.backend.getVolume(id))?.content).toEqual({ kind: 'blank' });
+    await play.stage(id, capability(mountAccess('ext4')));
+  });
+
+  test('an unknown volume is not found; a staging folder that is not there is named', async () => {
+    await using play = await NodePlayground.open();
+    await expect(play.stage('vol-nothing')).rejects.toMatchObject({ code: 'not-found' });
+    const { id } = await play.create('volume');
+    await expect(play.stage(id, capability(), play.path('nothing'))).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(/^staging_target_path: /),
+    });
+    expect(await play.backend.devices(id)).toEqual([]);
+    await play.unstage('vol-nothing');
+    await play.unstage(id);
+    await play.unstage(id, play.path('nothing', 'at all'));
+  });
+
+  test('a caller that has gone away leaves nothing', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    const gone = AbortSignal.abort(new Error('gone'));
+    const request = { volumeId: id, stagingPath: play.staging, capability: capability() };
+    await expect(play.node.stage(request, gone)).rejects.toMatchObject({ code: 'cancelled' });
+    expect(await play.backend.devices(id)).toEqual([]);
+    await play.node.stage(request, live);
+  });
+});
+
+describe('formatting', () => {
+  test('never happens where blkid finds anything', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    const device = await play.backend.attach(id, { readOnly: false });
+    await makeFilesystem(device.path, 'ext4', {});
+    const before = await probeSignature(device.path);
+    await play.backend.detach(id);
+    await expect(play.stage(id)).rejects.toMatchObject({
+      code: 'failed-precondition',
+      message: expect.stringContaining('holds ext4'),
+    });
+    expect(await play.backend.devices(id)).toEqual([]);
+    const again = await play.backend.attach(id, { readOnly: true });
+    expect(await probeSignature(again.path)).toEqual(before);
+    expect((await play.backend.getVolume(id))?.content).toEqual({ kind: 'blank' });
+  });
+
+  test('that was interrupted is done again, also with another type', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    const device = await play.backend.attach(id, { readOnly: false });
+    await play.backend.setContent(id, { kind: 'formatting', fsType: 'btrfs' });
+    await makeFilesystem(device.path, 'btrfs', {});
+    await play.backend.detach(id);
+    await play.stage(id, capability(mountAccess('ext4')));
+    const [staged] = await play.backend.devices(id);
+    expect(await probeSignature(staged?.path ?? '')).toMatchObject({ type: 'ext4' });
+  });
+
+  test('never happens after a volume was a block device', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    await play.stage(id, capability(block));
+    expect((await play.backend.getVolume(id))?.content).toEqual({ kind: 'raw' });
+    const [device] = await play.backend.devices(id);
+    await play.unstage(id);
+    expect(device).toMatchObject({ readOnly: false });
+    await expect(play.stage(id)).rejects.toMatchObject({ code: 'failed-precondition' });
+    expect(await play.backend.devices(id)).toEqual([]);
+
+    const raw = await play.backend.attach(id, { readOnly: false });
+    await makeFilesystem(raw.path, 'xfs', {});
+    await play.unstage(id);
+    await expect(play.stage(id, capability(mountAccess('ext4')))).rejects.toMatchObject({ code: 'invalid-argument' });
+    await play.stage(id);
+    expect(await mountAt(play.staging)).toMatchObject({ fsType: 'xfs' });
+  });
+
+  test('a failed stage leaves a device that was staged before', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    await play.stage(id, capability(block));
+    await expect(play.stage(id)).rejects.toMatchObject({ code: 'failed-precondition' });
+    expect(await play.backend.devices(id)).toHaveLength(1);
+  });
+});
+
+describe('what is in the way', () => {
+  test('something else mounted on the staging folder is left alone', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    await run(['mount', '-t', 'tmpfs', 'none', play.staging]);
+    await expect(play.stage(id)).rejects.toMatchObject({ code: 'failed-precondition' });
+    await play.unstage(id);
+    expect(await mountAt(play.staging)).toMatchObject({ fsType: 'tmpfs' });
+  });
+
+  test('symbolic links on the way to the staging folder do not confuse', async () => {
+    await using play = await NodePlayground.open();
+    await symlink(play.path(), play.path('link'));
+    const staging = play.path('link', 'staging');
+    const { id } = await play.create('volume');
+    await play.stage(id, capability(), staging);
+    await play.stage(id, capability(), staging);
+    expect(await mountAt(play.staging)).toMatchObject({ fsType: 'ext4' });
+    await play.unstage(id, staging);
+    expect(await mountAt(play.staging)).toBeUndefined();
+  });
+
+  test('a frozen filesystem is thawed before it is unmounted', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    await play.stage(id);
+    {
+      await using root = await openForFreeze(play.staging);
+      await freezeFilesystem(root.fd);
+    }
+    await play.unstage(id);
+    expect(await play.backend.devices(id)).toEqual([]);
+    await play.stage(id);
+    await writeFile(`${play.staging}/file`, '');
+  });
+
+  test('an unstage while a file is open is refused, and succeeds later', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    await play.stage(id);
+    const user = await startChild(['sleep', '60'], { cwd: play.staging });
+    await expect(play.unstage(id)).rejects.toMatchObject({ code: 'failed-precondition' });
+    expect((await stat(play.staging)).isDirectory()).toBe(true);
+    user.kill('SIGKILL');
+    await user.exited;
+    await play.unstage(id);
+  });
+
+  test('a device that someone holds open is refused, and detached later', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    await play.stage(id, capability(block));
+    const [device] = await play.backend.devices(id);
+    {
+      await using _user = await open(device?.path ?? '', 'r');
+      await expect(play.unstage(id)).rejects.toMatchObject({ code: 'failed-precondition' });
+      expect(await play.backend.devices(id)).toHaveLength(1);
+    }
+    await play.unstage(id);
+    expect(await play.backend.devices(id)).toEqual([]);
+  });
+});
