@@ -67,7 +67,8 @@ function introduction(): string {
     '',
     `${paint('bold', '1.')} Three volumes are made and mounted. A writer puts number 1 on the first, then on the second,`,
     '   then on the third; then 2 on each, then 3, as fast as it can, every write on disk before the',
-    '   next one starts. It changes the order of the volumes from time to time.',
+    '   next one starts. It changes the order of the volumes from time to time. A second writer does',
+    '   the same and leaves its writes to the page cache.',
     `${paint('bold', '2.')} Meanwhile group snapshots of the three are taken. The fence holds all writes for a moment.`,
     `${paint('bold', '3.')} Each snapshot is restored to new volumes, their filesystems are checked, the numbers are read.`,
     '   Along the order of writing, a number may be followed by itself or, once, by the one before.',
@@ -96,25 +97,28 @@ function showEvent(event: ProveEvent, say: (text: string) => void): void {
 }
 
 function rowOf(round: RoundReport, bufferedCounts: boolean): string[] {
-  const violations = countedViolations(round, bufferedCounts);
   const wrong = new Set(round.violations.durable.map(({ volume }) => volume));
   const numbers = round.found.durable.map((number, volume) => {
     const text = number === undefined ? 'nothing' : String(number);
     return wrong.has(volume) ? paint('red', text) : text;
   });
   const order = round.orders.writer.order.map((volume) => volume + 1).join(', ');
-  const verdict =
-    violations.length === 0
-      ? paint('green', 'consistent')
-      : paint('red', `BROKEN: ${round.violations.durable.length > 0 ? 'never was' : (violations[0]?.kind ?? '')}`);
   return [
     String(round.round),
     order,
     ...numbers,
     formatMs(round.windowMs),
     formatMs(Math.max(round.stallMs.durable, round.stallMs.buffered)),
-    verdict,
+    verdictOf(round, bufferedCounts),
   ];
+}
+
+/** The first violation stands for all. */
+function verdictOf(round: RoundReport, bufferedCounts: boolean): string {
+  const [first] = countedViolations(round, bufferedCounts);
+  if (!first) return paint('green', 'consistent');
+  const writer = round.violations.buffered.includes(first) ? 'of the second writer, ' : '';
+  return paint('red', `BROKEN: ${writer}volume ${first.volume + 1} ${first.detail}`);
 }
 
 function conclusion({ passed, failure, rounds, violatedRounds, windowMs, cleanupFailures }: ProveReport): string {
@@ -127,7 +131,7 @@ function conclusion({ passed, failure, rounds, violatedRounds, windowMs, cleanup
     );
   }
   const fence = windowMs
-    ? ` Writes were held for ${formatMs(windowMs.median)} in the middle, ${formatMs(windowMs.max)} at most.`
+    ? ` Writes were held for ${formatMs(windowMs.median)}, ${formatMs(windowMs.max)} at most.`
     : '';
   const held = `All ${rounds.length} group snapshots are consistent: each shows its volumes as they were at one instant.${fence}`;
   const left = `But ${cleanupFailures.length} things could not be cleaned up.`;

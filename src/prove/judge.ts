@@ -32,6 +32,7 @@ export interface Violation {
   readonly kind: ViolationKind;
   /** Index of the volume it was seen on. */
   readonly volume: number;
+  /** What is said of that volume: `has 5, but ...`. */
   readonly detail: string;
 }
 
@@ -61,10 +62,10 @@ export function judge(readings: Readings, { orders, acknowledged, begun }: Write
     read.set(volume, reading);
     const { number, missing, damaged } = reading;
     const least = acknowledged[volume] ?? 0;
-    if (number < least) found(volume, 'lost', `${least} was acknowledged before the call, the snapshot has ${number}`);
+    if (number < least) found(volume, 'lost', `has ${number}, but ${least} was acknowledged before the call`);
     if (number > begun) found(volume, 'future', `has ${number}, but only ${begun} was begun when the call returned`);
     if (missing.length > 0) found(volume, 'hole', `has ${number}, but not ${listed(missing)}`);
-    if (damaged > 0) found(volume, 'damaged', `${damaged} blocks are damaged`);
+    if (damaged > 0) found(volume, 'damaged', `has ${damaged} damaged blocks`);
   }
   for (const violation of judgeOrder(read, orders)) violations.push(violation);
   return violations;

@@ -61,7 +61,7 @@ function heading({ driver, volumes, volumeBytes, accessType, noFence, check, see
   ].join('\n');
 }
 
-function timesTable({ callMs, windowMs, stallMs, rounds }: ProveReport): string {
+function timesTable({ callMs, windowMs, stallMs, rounds, noFence }: ProveReport): string {
   if (!callMs) return '';
   const row = (title: string, spread: Spread | undefined) =>
     spread ? [[title, formatMs(spread.min), formatMs(spread.median), formatMs(spread.max)]] : [];
@@ -71,7 +71,7 @@ function timesTable({ callMs, windowMs, stallMs, rounds }: ProveReport): string 
   }));
   return table(columns, [
     ...row('call for the group snapshot', callMs),
-    ...row("fence, by the driver's evidence", windowMs),
+    ...row(noFence ? 'first to last cut, by the evidence' : "fence, by the driver's evidence", windowMs),
     ...row('longest stall of the durable writer', stallMs.durable),
     ...row('longest stall of the buffered writer', stallMs.buffered),
   ]);
@@ -123,7 +123,7 @@ function violationsTable({ violationsByKind, bufferedCounts, rounds }: ProveRepo
   ];
   const examples = rounds.flatMap((round) =>
     countedViolations(round, bufferedCounts).map(
-      ({ kind, volume, detail }) => `  round ${round.round}, volume ${volume + 1}, ${kind}: ${detail}`,
+      ({ kind, volume, detail }) => `  round ${round.round}, ${kind}: volume ${volume + 1} ${detail}`,
     ),
   );
   const more = examples.length - SHOWN_VIOLATIONS;

@@ -91,10 +91,10 @@ export class Restorer {
       const options = fsType === 'xfs' ? ['ro', 'nouuid'] : ['ro'];
       await mount({ source: device, target: folder, fsType, options });
       const readings = await readAll(folder, 'mount', request);
-      return clean ? { readings } : { readings, unclean: lastLines(output) };
+      return clean ? { readings } : { readings, unclean: `is not clean: ${shortened(output)}` };
     } catch (error) {
       signal.throwIfAborted();
-      const reason = messageOf(error);
+      const reason = `can't be mounted or checked: ${shortened(messageOf(error))}`;
       return { readings: { durable: reason, buffered: reason } };
     }
   }
@@ -144,12 +144,13 @@ async function readOne(root: string, kind: 'mount' | 'block', place: Place): Pro
     const { buffer, bytesRead } = await file.read(Buffer.alloc(REGION_BYTES), 0, REGION_BYTES, offset);
     return bytesRead === REGION_BYTES
       ? readRegion(buffer, place)
-      : `${place.stream} data ends after ${bytesRead} bytes`;
+      : `has only ${bytesRead} bytes of ${place.stream} data`;
   } catch (error) {
-    return messageOf(error);
+    return `can't be read: ${shortened(messageOf(error))}`;
   }
 }
 
-function lastLines(text: string): string {
-  return text.split('\n').slice(-4).join('; ').slice(-400);
+/** The end of what a command said: there it says what is wrong. */
+function shortened(text: string): string {
+  return text.trim().split('\n').slice(-4).join('; ').slice(-300);
 }

@@ -31,7 +31,7 @@ export async function makeRound(
 
   const scope = cleanup.scope();
   const cut = await timedCut(session, index, orders, scope, signal);
-  const windowMs = cut.taken.groupId === undefined ? undefined : await plan.windowOf?.(cut.taken.groupId);
+  const windowMs = await windowFor(cut.taken, session, progress);
   const started = performance.now();
   const restored = await restoreAll(session, index, cut.taken, cleanup, progress, signal);
   const failure = await scope.release();
@@ -104,6 +104,16 @@ async function timedCut(
     stallMs: both((stream) => writers[stream].takeLongestStallMs()),
     quietStallMs,
   };
+}
+
+/** What can't be looked up is no reason to end the run. */
+async function windowFor({ groupId }: TakenGroup, { plan }: Session, progress: Progress): Promise<number | undefined> {
+  try {
+    return groupId === undefined ? undefined : await plan.windowOf?.(groupId);
+  } catch (error) {
+    progress({ kind: 'trouble', text: `the evidence of ${groupId} can't be had: ${messageOf(error)}` });
+    return undefined;
+  }
 }
 
 async function restoreAll(

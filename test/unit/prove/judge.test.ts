@@ -75,7 +75,7 @@ test('holes, damage and what cannot be read are violations, and the others are s
   expect(judge([whole(5), 'mount: wrong fs type', holed, damaged], facts)).toEqual([
     { kind: 'unreadable', volume: 1, detail: 'mount: wrong fs type' },
     { kind: 'hole', volume: 2, detail: 'has 6, but not 1, 2, 3 and 1 more' },
-    { kind: 'damaged', volume: 3, detail: '2 blocks are damaged' },
+    { kind: 'damaged', volume: 3, detail: 'has 2 damaged blocks' },
     { kind: 'ahead', volume: 2, detail: 'has 6, but volume 1, written before it, has 5' },
   ]);
 });
