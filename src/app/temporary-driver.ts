@@ -9,7 +9,7 @@ import { BACKENDS } from '../backends/registry.ts';
 import { type Bytes, GiB } from '../core/bytes.ts';
 import { DriverError, hasCode } from '../core/errors.ts';
 import type { Logger } from '../core/observe.ts';
-import { windowOf } from '../fence/coordinator.ts';
+import { windowOf } from '../fence/evidence.ts';
 import { FreezeJournal } from '../fence/journal.ts';
 import { recoverFrozen } from '../fence/recovery.ts';
 import { type Child, startChild } from '../host/child.ts';

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { SnapshotId, VolumeId } from './ids.ts';
-import type { GroupIntent } from './snapshot.ts';
+import type { GroupId, SnapshotId, VolumeId } from './ids.ts';
 
 /** Names one attempt at a group snapshot. A retry is a new round with a new token. 16 hexadecimal digits. */
 export type RoundToken = string;
@@ -12,6 +11,15 @@ export function newToken(): RoundToken {
 export interface RoundMember {
   readonly volumeId: VolumeId;
   readonly snapshotId: SnapshotId;
+}
+
+/** What a group snapshot was asked to be; a retry must ask the same. */
+export interface GroupIntent {
+  readonly id: GroupId;
+  readonly name: string;
+  /** All members, on all nodes, sorted. */
+  readonly volumeIds: readonly VolumeId[];
+  readonly parameters: Readonly<Record<string, string>>;
 }
 
 /** What the coordinator asks one node to prepare. */

@@ -1,6 +1,6 @@
 import type { Bytes } from './bytes.ts';
 import type { GroupId, NodeName, SnapshotId, VolumeId } from './ids.ts';
-import type { MemberEvidence, RoundToken } from './round.ts';
+import type { GroupIntent, MemberEvidence, RoundToken } from './round.ts';
 import type { Content } from './volume.ts';
 
 export interface Snapshot {
@@ -18,15 +18,6 @@ export interface Snapshot {
   /** Milliseconds since the epoch, stored: a retry answers the same time. */
   readonly createdAt: number;
   readonly groupId?: GroupId;
-}
-
-/** What a group snapshot was asked to be; a retry must ask the same. */
-export interface GroupIntent {
-  readonly id: GroupId;
-  readonly name: string;
-  /** All members, on all nodes, sorted. */
-  readonly volumeIds: readonly VolumeId[];
-  readonly parameters: Readonly<Record<string, string>>;
 }
 
 /**

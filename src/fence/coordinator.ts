@@ -10,8 +10,10 @@ import { DriverError, hasCode, messageOf } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import { type NodeName, nodeOf } from '../core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
+import type { GroupIntent } from '../core/round.ts';
 import { newToken, type PreparedNode, type RoundMember, type RoundToken } from '../core/round.ts';
-import type { CutRecord, GroupIntent } from '../core/snapshot.ts';
+import type { CutRecord } from '../core/snapshot.ts';
+import { windowOf } from './evidence.ts';
 
 export interface RoundRequest {
   /** The CO's name of the snapshot or group. */
@@ -163,11 +165,6 @@ function findUnfenced(
     );
   }
   return unfenced[0]?.participant;
-}
-
-/** Milliseconds from the first freeze call to the last thaw return, the longest over the nodes. */
-export function windowOf(records: readonly CutRecord[]): number {
-  return Math.max(0, ...records.flatMap(({ evidence }) => evidence.map(({ thawedAtMs }) => thawedAtMs)));
 }
 
 function neverAborted(): AbortSignal {

@@ -10,14 +10,13 @@ import type { VolumeId } from '../core/ids.ts';
 import {
   type CutNode,
   type FrozenNode,
-  type MemberEvidence,
   newToken,
   type PreparedNode,
-  type Quiescence,
   type RoundPlan,
   type RoundToken,
 } from '../core/round.ts';
 import type { CutRecord } from '../core/snapshot.ts';
+import { evidenceOf, quiescenceOf } from './evidence.ts';
 import { assertLease, type FenceSession, type NodeFence } from './node-fence.ts';
 import { type NodeRoundEvent, type NodeRoundState, nextState } from './round-state.ts';
 
@@ -116,7 +115,8 @@ export class NodeRounds {
       throw new DriverError('aborted', 'a filesystem was thawed by somebody else before its cut was done');
     }
     await failpoint('round.thawed');
-    const evidence = evidenceOf(round, cutAt, thawed.thawedAtMs, leaseLeftMs, this.#clock.monotonicMs());
+    const { thawedAtMs } = thawed;
+    const evidence = evidenceOf({ ...round, cutAtMs: cutAt, thawedAtMs, leaseLeftMs });
     await this.#backend.sealCut(token, evidence);
     await failpoint('round.sealed');
     return { evidence };
@@ -220,35 +220,4 @@ export class NodeRounds {
     round.state = state;
     return round;
   }
-}
-
-function quiescenceOf(target: FenceTarget): Quiescence {
-  return target.kind === 'filesystem' ? 'frozen' : target.kind === 'idle' ? 'idle' : 'unfenced';
-}
-
-function evidenceOf(
-  { plan, targets, freezeStartedMs, frozenAtMs }: Round,
-  cutAt: ReadonlyMap<VolumeId, number>,
-  thawedAtMs: readonly number[],
-  leaseLeftMs: number,
-  nowMs: number,
-): readonly MemberEvidence[] {
-  let filesystem = 0;
-  return plan.members.map(({ volumeId }, i) => {
-    const target = targets[i];
-    const quiescence: Quiescence = target && plan.fenced ? quiescenceOf(target) : 'unfenced';
-    const cutAtMs = cutAt.get(volumeId) ?? nowMs;
-    // A member that was not frozen was quiet, or atomic, at the instant of its cut.
-    const frozen = quiescence === 'frozen' ? filesystem++ : undefined;
-    const at = (times: readonly number[]) => (frozen === undefined ? cutAtMs : (times[frozen] ?? nowMs));
-    const since = (time: number) => Math.round((time - freezeStartedMs) * 1000) / 1000;
-    return {
-      volumeId,
-      quiescence,
-      frozenAtMs: since(at(frozenAtMs)),
-      cutAtMs: since(cutAtMs),
-      thawedAtMs: since(at(thawedAtMs)),
-      leaseLeftMs: Math.round(Math.min(leaseLeftMs, plan.leaseMs)),
-    };
-  });
 }

@@ -1,7 +1,8 @@
 import { DriverError, hasCode, invalidArgument, notFound } from '../core/errors.ts';
 import { groupId, isGroupId, memberSnapshotId, type NodeName, nodeOf, type VolumeId } from '../core/ids.ts';
 import type { NodeDirectory } from '../core/node-agent.ts';
-import type { CutRecord, GroupIntent, Snapshot } from '../core/snapshot.ts';
+import type { GroupIntent } from '../core/round.ts';
+import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import { agentOf, askEveryNode, needAnswerOf } from './nodes.ts';
 import { askTheSame } from './parameters.ts';
 import type { CreateGroupRequest, GroupRequest, GroupSnapshot } from './requests.ts';

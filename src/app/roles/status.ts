@@ -4,7 +4,7 @@ import { BACKENDS } from '../../backends/registry.ts';
 import { formatBytes } from '../../core/bytes.ts';
 import type { PoolInspection } from '../../core/pool-inspection.ts';
 import { formatTable } from '../../core/table.ts';
-import { windowOf } from '../../fence/coordinator.ts';
+import { windowOf } from '../../fence/evidence.ts';
 import { FreezeJournal, type JournalEntry } from '../../fence/journal.ts';
 import { requireRoot } from '../../host/privileges.ts';
 import type { Role } from '../cli.ts';
