@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { open, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isErrno } from '../core/errors.ts';
+import { failpoint } from '../core/failpoint.ts';
 
 /**
  * Writes a whole file so that a crash at any line leaves the old content or the new, never a part; it is on disk when
@@ -17,17 +18,20 @@ export async function writeFileDurably(path: string, text: string): Promise<void
       // Before the rename, or the new name could be on disk before the content is.
       await file.sync();
     }
+    await failpoint('file.written');
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
   }
+  await failpoint('file.named');
   await syncFolder(dirname(path));
 }
 
 /** Renames within one filesystem, replacing; both folders are on disk when this returns. */
 export async function renameDurably(from: string, to: string): Promise<void> {
   await rename(from, to);
+  await failpoint('file.renamed');
   // The new place first: better twice than nowhere.
   await syncFolder(dirname(to));
   if (dirname(from) !== dirname(to)) await syncFolder(dirname(from));
@@ -42,6 +46,7 @@ export async function unlinkDurably(path: string): Promise<boolean> {
     if (!isErrno(error, 'ENOENT')) throw error;
     existed = false;
   }
+  await failpoint('file.unlinked');
   await syncFolder(dirname(path));
   return existed;
 }

@@ -53,7 +53,7 @@ export async function attachLoop(options: AttachOptions): Promise<AttachedLoop> 
   const config = loopConfig(backing.fd, options);
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     using claim = await claimNumber(control);
-    if (await configure(claim.number, access, config)) return await describe(claim.number);
+    if (await configure(claim.number, access, config)) return describe(claim.number);
     await sleep(Math.random() * Math.min(2 ** attempt, 50));
   }
   throw new DriverError('unavailable', `no loop device could be had for ${options.path}: others take every free one`);
@@ -98,9 +98,9 @@ async function configure(number: number, access: number, config: Buffer): Promis
   }
 }
 
-async function describe(number: number): Promise<AttachedLoop> {
-  const [devNumber, dio] = await Promise.all([loopDevNumber(number), readSysfs(number, 'loop/dio')]);
-  return { path: loopPath(number), devNumber, directIo: dio?.trim() === '1' };
+function describe(number: number): AttachedLoop {
+  const directIo = readSysfs(number, 'loop/dio')?.trim() === '1';
+  return { path: loopPath(number), devNumber: loopDevNumber(number), directIo };
 }
 
 /** linux/loop.h: struct loop_config. */

@@ -1,11 +1,17 @@
-/** What the kernel says about loop devices: sysfs for which are bound, LOOP_GET_STATUS64 for what they are bound to. */
-import { constants, existsSync } from 'node:fs';
-import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
+/**
+ * What the kernel says about loop devices: sysfs for which are bound, LOOP_GET_STATUS64 for what they are bound to.
+ *
+ * A node may have hundreds, and looks often. So only opening and closing, which wait for whoever opens, closes or
+ * partitions the same device, go to a thread; attributes and status are answered from memory, at worst after the few
+ * milliseconds that a device takes to be configured, and a thread for each would cost five times as much.
+ */
+import { constants, existsSync, readFileSync } from 'node:fs';
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import type { Bytes } from '../core/bytes.ts';
 import { isErrno } from '../core/errors.ts';
 import { run } from './exec.ts';
 import { BLKGETSIZE64, LOOP_GET_STATUS64 } from './ioctl.ts';
-import { ioctl } from './libc.ts';
+import { ioctlSync } from './libc.ts';
 
 export interface LoopDevice {
   /** `/dev/loop7` */
@@ -53,8 +59,8 @@ export function isBound(number: number): boolean {
 }
 
 /** Counts up with every new binding of the device; undefined on kernels before 5.15. */
-export async function diskSequence(number: number): Promise<string | undefined> {
-  return (await readSysfs(number, 'diskseq'))?.trim();
+export function diskSequence(number: number): string | undefined {
+  return readSysfs(number, 'diskseq')?.trim();
 }
 
 /** Numbers of all devices that have a backing file. */
@@ -68,10 +74,10 @@ export async function boundNumbers(): Promise<number[]> {
 }
 
 /** @returns undefined when nothing is bound to it (ENXIO) */
-export async function loopStatus(device: FileHandle): Promise<LoopStatus | undefined> {
+export function loopStatus(device: FileHandle): LoopStatus | undefined {
   const info = Buffer.alloc(LOOP_INFO64_BYTES);
   try {
-    await ioctl(device.fd, LOOP_GET_STATUS64, info);
+    ioctlSync(device.fd, LOOP_GET_STATUS64, info);
   } catch (error) {
     if (isErrno(error, 'ENXIO')) return undefined;
     throw error;
@@ -92,15 +98,15 @@ export async function loopStatus(device: FileHandle): Promise<LoopStatus | undef
 export async function describeLoop(number: number, wanted?: Binding): Promise<LoopDevice | undefined> {
   try {
     await using device = await openLoop(number, constants.O_RDONLY);
-    const status = await loopStatus(device);
+    const status = loopStatus(device);
     if (!status || (wanted && !isSameFile(status, wanted))) return undefined;
     const size = Buffer.alloc(8);
-    await ioctl(device.fd, BLKGETSIZE64, size);
-    const [devNumber, backingPath] = await Promise.all([loopDevNumber(number), readSysfs(number, 'loop/backing_file')]);
+    ioctlSync(device.fd, BLKGETSIZE64, size);
+    const backingPath = readSysfs(number, 'loop/backing_file');
     if (backingPath === undefined) return undefined;
     return {
       path: loopPath(number),
-      devNumber,
+      devNumber: loopDevNumber(number),
       backingPath: backingPath.replace(/\n$/, ''),
       backingDev: status.backingDev,
       backingIno: status.backingIno,
@@ -120,8 +126,8 @@ export function isSameFile(one: Binding, other: Binding): boolean {
 }
 
 /** `7:7`; not simply the number, since the parameter loop.max_part shifts the minors. */
-export async function loopDevNumber(number: number): Promise<string> {
-  return ((await readSysfs(number, 'dev')) ?? '').trim();
+export function loopDevNumber(number: number): string {
+  return (readSysfs(number, 'dev') ?? '').trim();
 }
 
 /** Opens the node of a device, which is made where /dev is no devtmpfs (in a container). */
@@ -130,16 +136,16 @@ export async function openLoop(number: number, flags: number): Promise<FileHandl
     return await open(loopPath(number), flags);
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw error;
-    const [major, minor] = (await loopDevNumber(number)).split(':');
+    const [major, minor] = loopDevNumber(number).split(':');
     if (!major || !minor) throw error;
     await makeNode(loopPath(number), major, minor);
     return open(loopPath(number), flags);
   }
 }
 
-export async function readSysfs(number: number, name: string): Promise<string | undefined> {
+export function readSysfs(number: number, name: string): string | undefined {
   try {
-    return await readFile(`/sys/block/loop${number}/${name}`, 'utf8');
+    return readFileSync(`/sys/block/loop${number}/${name}`, 'utf8');
   } catch (error) {
     // Attributes of a binding go away with it; a read that was under way says ENXIO, or ENODEV.
     if (isErrno(error, 'ENOENT', 'ENXIO', 'ENODEV')) return undefined;

@@ -58,7 +58,7 @@ export async function detachLoop(devicePath: string, signal?: AbortSignal, expec
   const binding = await clear(number, expected);
   if (!binding) return;
   const deadline = performance.now() + DETACH_WAIT_MS;
-  for (let pause = 1; await stillBound(number, binding); pause = Math.min(pause * 2, 100)) {
+  for (let pause = 1; stillBound(number, binding); pause = Math.min(pause * 2, 100)) {
     if (signal?.aborted || performance.now() > deadline) {
       if (await keep(number, binding)) throw refused(devicePath, signal);
       return;
@@ -83,10 +83,10 @@ async function clear(number: number, expected: Binding | undefined): Promise<Cle
   try {
     // Held open from the look to the act: what is open can't be bound to another file meanwhile.
     await using device = await openLoop(number, constants.O_RDONLY);
-    const status = await loopStatus(device);
+    const status = loopStatus(device);
     if (!status || (expected && !isSameFile(status, expected))) return undefined;
-    const sequence = await diskSequence(number);
-    const [mounted] = await mountsOfDevice(await loopDevNumber(number));
+    const sequence = diskSequence(number);
+    const [mounted] = await mountsOfDevice(loopDevNumber(number));
     if (mounted) {
       throw new DriverError('failed-precondition', `/dev/loop${number} is mounted on ${mounted.mountPoint}`);
     }
@@ -100,15 +100,15 @@ async function clear(number: number, expected: Binding | undefined): Promise<Cle
 }
 
 /** Looks through sysfs only: opening the device would itself put off the detach. */
-async function stillBound(number: number, { sequence }: Cleared): Promise<boolean> {
-  return isBound(number) && (sequence === undefined || (await diskSequence(number)) === sequence);
+function stillBound(number: number, { sequence }: Cleared): boolean {
+  return isBound(number) && (sequence === undefined || diskSequence(number) === sequence);
 }
 
 /** Takes back the pending detach, so that a refusal changes nothing. @returns false when it was detached after all */
 async function keep(number: number, binding: Cleared): Promise<boolean> {
   try {
     await using device = await openLoop(number, constants.O_RDONLY);
-    const status = await loopStatus(device);
+    const status = loopStatus(device);
     if (!status || !isSameFile(status, binding)) return false;
     status.info.writeUInt32LE(status.flags & ~LO_FLAGS_AUTOCLEAR, INFO_FLAGS_OFFSET);
     await ioctl(device.fd, LOOP_SET_STATUS64, status.info);
