@@ -73,6 +73,7 @@ export class NodeFence {
       await failpoint('fence.journaled');
       const mountPoints = filesystems.map(({ mountPoint }) => mountPoint);
       await guard.request({ op: 'arm', token, mountPoints, ...rcu });
+      await failpoint('fence.armed');
       for (let pass = 0; pass < 2; pass++) {
         await orCancelled(guard.request({ op: 'writeback', token }), signal);
       }
@@ -170,6 +171,7 @@ export class FenceSession {
       }
     } finally {
       await Promise.all(this.#own.map((handle) => handle.close()));
+      await failpoint('fence.thawed');
       await this.#ended();
     }
   }

@@ -169,6 +169,7 @@ export class NodeRounds {
     const session = await this.#fence.prepare(newToken(), [{ mountPoint, devNumber: device.devNumber }], signal);
     try {
       await session.freeze(leaseMs);
+      await failpoint('clone.frozen');
       return await work();
     } finally {
       await session.end();

@@ -1,5 +1,6 @@
 /** At start, before anything is served: thaw what a dead agent and a dead guard left frozen. */
 import { DriverError, messageOf } from '../core/errors.ts';
+import { failpoint } from '../core/failpoint.ts';
 import { openForFreeze, thawFilesystem } from '../host/freeze.ts';
 import { mountsOfDevice } from '../host/mount-table.ts';
 import { writeRcuExpedited } from '../host/rcu.ts';
@@ -20,6 +21,7 @@ export async function recoverFrozen(journal: FreezeJournal): Promise<readonly st
       if (mounted && (await thawMount(mounted.mountPoint))) thawed.push(mounted.mountPoint);
     }
   }
+  if (entries.length > 0) await failpoint('recovery.thawed');
   const rcu = entries.map(({ rcuExpedited }) => rcuExpedited).filter((value) => value !== undefined);
   if (rcu.length > 0) await writeRcuExpedited(Math.min(...rcu));
   for (const { token } of entries) await journal.remove(token);

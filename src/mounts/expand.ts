@@ -1,5 +1,6 @@
 import type { Bytes } from '../core/bytes.ts';
 import { DriverError } from '../core/errors.ts';
+import { failpoint } from '../core/failpoint.ts';
 import { FS_TYPES } from '../core/volume.ts';
 import { deviceBytes } from '../host/filesystem.ts';
 import { type NodeContext, requireVolume } from './context.ts';
@@ -25,7 +26,9 @@ export async function expand(context: NodeContext, request: ExpandRequest, signa
     if (!writable) {
       throw new DriverError('failed-precondition', 'the volume is mounted read-only: its filesystem can not grow now');
     }
+    await failpoint('expand.grow');
     await growMounted(present.device.path, fsType, writable.path);
+    await failpoint('expand.grown');
   }
   return capacityBytes;
 }

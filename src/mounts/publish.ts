@@ -79,13 +79,14 @@ async function place(
   { kind, readOnly }: { readonly kind: 'folder' | 'file'; readonly readOnly: boolean },
 ): Promise<void> {
   await createTarget(target, kind);
-  await failpoint('publish.target');
   try {
+    await failpoint('publish.target');
     await bindMount(source, target, { readOnly });
   } catch (error) {
     await removeTarget(target).catch(() => undefined);
     throw error;
   }
+  await failpoint('publish.mounted');
 }
 
 function notStaged(where: string): DriverError {

@@ -62,6 +62,7 @@ async function stageFilesystem(
   const fsType = requireKnown(mounted);
   // Also after a crash between the mount and this. What can't grow mounted has grown before.
   if (await canGrowMounted(fsType)) await growMounted(mounted.device.path, fsType, stagingPath);
+  await failpoint('stage.grown');
   const { mountGroup } = capability.access;
   if (mountGroup !== undefined) await applyMountGroup(stagingPath, mountGroup, signal);
 }
@@ -79,6 +80,7 @@ async function mountVolume(
   await failpoint('stage.attached');
   const fsType = await ensureFilesystem(context, volume, device, access.fsType, signal);
   if (!readOnly) await growBeforeMount(device.path, fsType, signal);
+  await failpoint('stage.ready');
   checkCancelled(signal);
   const options = new Set(mountFlags(access.mountFlags));
   if (readOnly) options.add('ro');

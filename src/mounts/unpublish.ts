@@ -23,4 +23,5 @@ export async function unpublish(context: NodeContext, { targetPath, volumeId }: 
     await failpoint('unpublish.unmounted');
   }
   await removeTarget(target);
+  await failpoint('unpublish.removed');
 }

@@ -26,4 +26,5 @@ export async function unstage(context: NodeContext, request: UnstageRequest): Pr
     await failpoint('unstage.unmounted');
   }
   await backend.detach(volumeId);
+  await failpoint('unstage.detached');
 }

@@ -44,6 +44,7 @@ export class Cuts {
     }
     await mkdir(this.#layout.cut(plan.token));
     this.#plans.set(plan.token, plan);
+    await failpoint('snapshot.prepared');
   }
 
   async cutMember(token: RoundToken, volumeId: VolumeId): Promise<void> {

@@ -8,6 +8,7 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Bytes, formatBytes, MiB, roundUp } from '../../core/bytes.ts';
 import { DriverError, invalidArgument } from '../../core/errors.ts';
+import { failpoint } from '../../core/failpoint.ts';
 import { syncFile, syncFolder } from '../../host/durable-file.ts';
 import { exists } from '../../host/exists.ts';
 import { growFilesystem, makeFilesystem } from '../../host/filesystem.ts';
@@ -68,10 +69,13 @@ async function makePoolFile(dataDir: string, file: string, poolBytes: Bytes | un
   }
   await createSparseFile(unfinished, size);
   const { path: device } = await attachPoolFile(unfinished);
+  await failpoint('pool.attached');
   await makeFilesystem(device, 'xfs');
+  await failpoint('pool.formatted');
   await syncFile(unfinished);
   await rename(unfinished, file);
   await syncFolder(dataDir);
+  await failpoint('pool.named');
 }
 
 async function mountPool(file: string, folder: string): Promise<void> {
@@ -82,6 +86,7 @@ async function mountPool(file: string, folder: string): Promise<void> {
     throw new DriverError('failed-precondition', `something else (${mounted.source}) is mounted on ${folder}`);
   // discard: what is freed in the pool is given back to the filesystem below.
   await mount({ source: attached.path, target: folder, fsType: 'xfs', options: ['noatime', 'discard', 'nouuid'] });
+  await failpoint('pool.mounted');
 }
 
 async function attachPoolFile(file: string) {
@@ -103,8 +108,10 @@ async function growPool(file: string, folder: string, poolBytes: Bytes): Promise
   }
   if (wanted === now) return;
   await growSparseFile(file, wanted);
+  await failpoint('pool.grow');
   for (const loop of await findLoops(file)) {
     await resizeLoop(loop.path);
+    await failpoint('pool.resized');
     await growFilesystem('xfs', loop.path, folder);
   }
 }

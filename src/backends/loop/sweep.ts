@@ -5,6 +5,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { hasCode } from '../../core/errors.ts';
+import { failpoint } from '../../core/failpoint.ts';
 import { type NodeName, nodeOf } from '../../core/ids.ts';
 import type { Logger } from '../../core/observe.ts';
 import { exists } from '../../host/exists.ts';
@@ -19,7 +20,9 @@ const UNFINISHED_RECORD = /^\.(vol-[a-z2-7]{26}|sealed|committed)\.json\.[0-9a-f
 
 export async function sweep(layout: Layout, node: NodeName, trash: Trash, log: Logger): Promise<void> {
   await sweepVolumes(layout, trash, log);
+  await failpoint('sweep.volumes');
   await sweepCuts(layout, node, trash, log);
+  await failpoint('sweep.cuts');
   await sweepDevices(layout, log);
   await trash.emptyLeftovers();
 }

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno } from '../../core/errors.ts';
+import { failpoint } from '../../core/failpoint.ts';
 import type { Logger } from '../../core/observe.ts';
 
 export class Trash {
@@ -43,6 +44,7 @@ export class Trash {
 
   #remove(name: string): void {
     this.#emptying = this.#emptying
+      .then(() => failpoint('trash.remove'))
       .then(() => rm(path.join(this.#folder, name), { recursive: true, force: true }))
       .catch((error: unknown) =>
         this.#log.error({ err: error, name }, 'could not remove from the trash; space stays taken'),

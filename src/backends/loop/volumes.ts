@@ -97,6 +97,7 @@ export class Volumes {
     }
     // Also when the size is right already: a crash may have come between the record and the device.
     await this.#devices.resize(id);
+    await failpoint('volume.expand.resized');
     return volume;
   }
 
