@@ -1,15 +1,15 @@
 import { groupId, isGroupId, parseId, snapshotId, volumeId } from '../core/ids.ts';
+import type { LockClaim } from '../core/locks.ts';
 import type { ControllerDefinition } from '../gen/csi/v1/Controller.ts';
 import type { GroupControllerDefinition } from '../gen/csi/v1/GroupController.ts';
 import type { IdentityDefinition } from '../gen/csi/v1/Identity.ts';
 import type { NodeDefinition } from '../gen/csi/v1/Node.ts';
-import type { VolumeContentSource__Output } from '../gen/csi/v1/VolumeContentSource.ts';
-import type { LockKeys } from '../rpc/interceptors.ts';
+import type { LockClaims } from '../rpc/interceptors.ts';
 import type { LockTable } from '../rpc/types.ts';
 
 /**
- * The lock keys of every RPC: what it changes, and what must stay as it is meanwhile (the source of a copy, the members
- * of a group). A call that finds one of its keys held answers ABORTED at once (CSI specification, "Concurrency").
+ * The lock keys of every RPC: what it changes (exclusive), and what must stay as it is meanwhile, such as the source of a
+ * copy (shared: many volumes may be restored from one snapshot at a time). A call that finds one of its keys held answers ABORTED at once (CSI specification, "Concurrency").
  *
  * A key is an id without its node. That part is derived from the name alone, so a CreateVolume, which has a name and no
  * node yet, conflicts with the DeleteVolume of the id it is about to make. What is no id of ours has no key: there is
@@ -22,11 +22,15 @@ const identityLocks = {
 } as const satisfies LockTable<IdentityDefinition>;
 
 const controllerLocks = {
-  CreateVolume: ({ name, volumeContentSource }) => [...volumeNamed(name), ...sourceOf(volumeContentSource)],
-  DeleteVolume: ({ volumeId: id }) => keysOf(id),
-  ControllerExpandVolume: ({ volumeId: id }) => keysOf(id),
-  CreateSnapshot: ({ name, sourceVolumeId }) => [...snapshotNamed(name), ...keysOf(sourceVolumeId)],
-  DeleteSnapshot: ({ snapshotId: id }) => keysOf(id),
+  CreateVolume: ({ name, volumeContentSource }) => ({
+    // A volume that is copied is frozen meanwhile, which only one call can do; a snapshot just has to stay.
+    exclusive: [...volumeNamed(name), ...keysOf(volumeContentSource?.volume?.volumeId ?? '')],
+    shared: keysOf(volumeContentSource?.snapshot?.snapshotId ?? ''),
+  }),
+  DeleteVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
+  ControllerExpandVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
+  CreateSnapshot: ({ name, sourceVolumeId }) => exclusive([...snapshotNamed(name), ...keysOf(sourceVolumeId)]),
+  DeleteSnapshot: ({ snapshotId: id }) => exclusive(keysOf(id)),
   // Reads see what is committed, whole.
   ControllerGetVolume: 'none',
   ControllerGetVolumeHealth: 'none',
@@ -45,18 +49,20 @@ const controllerLocks = {
 
 const groupLocks = {
   GroupControllerGetCapabilities: 'none',
-  CreateVolumeGroupSnapshot: ({ name, sourceVolumeIds }) => [...groupNamed(name), ...keysOf(...sourceVolumeIds)],
+  CreateVolumeGroupSnapshot: ({ name, sourceVolumeIds }) =>
+    exclusive([...groupNamed(name), ...keysOf(...sourceVolumeIds)]),
   // A get may have to finish a group that a crash left decided and not committed everywhere.
-  GetVolumeGroupSnapshot: ({ groupSnapshotId: id }) => groupKeyOf(id),
-  DeleteVolumeGroupSnapshot: ({ groupSnapshotId: id, snapshotIds }) => [...groupKeyOf(id), ...keysOf(...snapshotIds)],
+  GetVolumeGroupSnapshot: ({ groupSnapshotId: id }) => exclusive(groupKeyOf(id)),
+  DeleteVolumeGroupSnapshot: ({ groupSnapshotId: id, snapshotIds }) =>
+    exclusive([...groupKeyOf(id), ...keysOf(...snapshotIds)]),
 } as const satisfies LockTable<GroupControllerDefinition>;
 
 const nodeLocks = {
-  NodeStageVolume: ({ volumeId: id }) => keysOf(id),
-  NodeUnstageVolume: ({ volumeId: id }) => keysOf(id),
-  NodePublishVolume: ({ volumeId: id }) => keysOf(id),
-  NodeUnpublishVolume: ({ volumeId: id }) => keysOf(id),
-  NodeExpandVolume: ({ volumeId: id }) => keysOf(id),
+  NodeStageVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
+  NodeUnstageVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
+  NodePublishVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
+  NodeUnpublishVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
+  NodeExpandVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
   // Asked for by the kubelet all the time: they must not stand in the way of anything.
   NodeGetVolumeStats: 'none',
   NodeGetVolumeHealth: 'none',
@@ -65,7 +71,7 @@ const nodeLocks = {
   NodeGetInfo: 'none',
 } as const satisfies LockTable<NodeDefinition>;
 
-type Row = 'none' | ((request: unknown) => readonly string[]);
+type Row = 'none' | ((request: unknown) => LockClaim);
 
 // The rows were checked against their requests above; a request arrives with its method's name.
 const TABLES = new Map<string, ReadonlyMap<string, Row>>([
@@ -75,10 +81,16 @@ const TABLES = new Map<string, ReadonlyMap<string, Row>>([
   ['csi.v1.Node', new Map(Object.entries(nodeLocks) as [string, Row][])],
 ]);
 
-export const lockKeysOf: LockKeys = (service, method, request) => {
+export const lockClaimOf: LockClaims = (service, method, request) => {
   const row = TABLES.get(service)?.get(method);
-  return row === 'none' ? [] : row?.(request);
+  return row === 'none' ? NOTHING : row?.(request);
 };
+
+const NOTHING: LockClaim = { exclusive: [] };
+
+function exclusive(keys: readonly string[]): LockClaim {
+  return { exclusive: keys };
+}
 
 /** Any node will do: it is left out of the key. */
 const ANY_NODE = 'any';
@@ -97,10 +109,6 @@ function groupNamed(name: string): readonly string[] {
 
 function groupKeyOf(id: string): readonly string[] {
   return isGroupId(id) ? [id] : [];
-}
-
-function sourceOf(source: VolumeContentSource__Output | null): readonly string[] {
-  return keysOf(source?.snapshot?.snapshotId ?? '', source?.volume?.volumeId ?? '');
 }
 
 function keysOf(...ids: readonly string[]): readonly string[] {

@@ -34,7 +34,7 @@ import { groupControllerGetCapabilities } from './group/group-controller-get-cap
 import { getPluginCapabilities } from './identity/get-plugin-capabilities.ts';
 import { getPluginInfo } from './identity/get-plugin-info.ts';
 import { probe } from './identity/probe.ts';
-import { lockKeysOf } from './lock-keys.ts';
+import { lockClaimOf } from './lock-keys.ts';
 import { nodeExpandVolume } from './node/node-expand-volume.ts';
 import { nodeGetCapabilities } from './node/node-get-capabilities.ts';
 import { nodeGetInfo } from './node/node-get-info.ts';
@@ -84,7 +84,7 @@ export function csiInterceptors({ logger, metrics, ready, locks }: CsiSurroundin
     logCalls({ logger, secretFields: SECRET_FIELDS, quietMethods: QUIET_METHODS }),
     measureCalls(metrics),
     refuseUntil(ready),
-    lockCalls(locks ?? new KeyedLocks(), lockKeysOf),
+    lockCalls(locks ?? new KeyedLocks(), lockClaimOf),
   ];
 }
 

@@ -1,5 +1,5 @@
 import { DriverError } from '../core/errors.ts';
-import type { KeyedLocks } from '../core/locks.ts';
+import type { KeyedLocks, LockClaim } from '../core/locks.ts';
 import type { Logger, Metrics } from '../core/observe.ts';
 import { redact } from './redact.ts';
 import { statusName } from './status.ts';
@@ -56,16 +56,15 @@ export function measureCalls(metrics: Metrics): Interceptor {
   };
 }
 
-/** The lock keys of a request; `undefined` for an RPC that the table does not know. */
-export type LockKeys = (service: string, method: string, request: unknown) => readonly string[] | undefined;
+/** What a request locks; `undefined` for an RPC that the table does not know. */
+export type LockClaims = (service: string, method: string, request: unknown) => LockClaim | undefined;
 
 /** Holds the keys of a call from before its handler starts until it ends, caller or no caller. */
-export function lockCalls(locks: KeyedLocks, keysOf: LockKeys): Interceptor {
+export function lockCalls(locks: KeyedLocks, claimOf: LockClaims): Interceptor {
   return async ({ service, method, requestId }, request, next) => {
-    const keys = keysOf(service, method, request);
-    if (!keys) throw new DriverError('internal', `${service}/${method} has no row in the table of locks`);
-    if (keys.length === 0) return await next();
-    using _held = locks.acquire(`${method} (request ${requestId})`, keys);
+    const claim = claimOf(service, method, request);
+    if (!claim) throw new DriverError('internal', `${service}/${method} has no row in the table of locks`);
+    using _held = locks.acquire(`${method} (request ${requestId})`, claim);
     return await next();
   };
 }

@@ -1,4 +1,5 @@
 import type { Long, MethodDefinition } from '@grpc/proto-loader';
+import type { LockClaim } from '../core/locks.ts';
 
 /**
  * A message to send, stricter than its generated type: 64-bit numbers are decimal strings (`String(bigint)`), because a
@@ -54,7 +55,7 @@ export type Handlers<D> = { readonly [K in RpcName<D>]?: Handler<D, K> };
 
 /** The lock keys of a call; `none` for what needs none. An RPC without a row does not compile. */
 export type LockTable<D> = {
-  readonly [K in RpcName<D>]: 'none' | ((request: RequestOf<D, K>) => readonly string[]);
+  readonly [K in RpcName<D>]: 'none' | ((request: RequestOf<D, K>) => LockClaim);
 };
 
 /** Wraps every call of a server; calls `next` to go on. */

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { groupId, memberSnapshotId, snapshotId, volumeId } from '../../../src/core/ids.ts';
-import { lockKeysOf } from '../../../src/csi/lock-keys.ts';
+import { KeyedLocks, type LockClaim } from '../../../src/core/locks.ts';
+import { lockClaimOf } from '../../../src/csi/lock-keys.ts';
 import { MOUNT, startCsiDriver } from '../support/csi-driver.ts';
 
 const V1 = volumeId('node-a', 'v1');
@@ -14,6 +15,11 @@ const calls = {
   createV2: ['Controller', 'CreateVolume', { name: 'v2', volumeContentSource: null }],
   cloneOfV1: ['Controller', 'CreateVolume', { name: 'v2', volumeContentSource: { volume: { volumeId: V1 } } }],
   restoreOfS1: ['Controller', 'CreateVolume', { name: 'v2', volumeContentSource: { snapshot: { snapshotId: S1 } } }],
+  otherRestoreOfS1: [
+    'Controller',
+    'CreateVolume',
+    { name: 'v1', volumeContentSource: { snapshot: { snapshotId: S1 } } },
+  ],
   restoreOfM1: ['Controller', 'CreateVolume', { name: 'v2', volumeContentSource: { snapshot: { snapshotId: M1 } } }],
   deleteV1: ['Controller', 'DeleteVolume', { volumeId: V1 }],
   deleteV1OnB: ['Controller', 'DeleteVolume', { volumeId: volumeId('node-b', 'v1') }],
@@ -36,9 +42,15 @@ const calls = {
 
 type Call = keyof typeof calls;
 
-function keys(call: Call): ReadonlySet<string> {
+function claim(call: Call): LockClaim {
   const [service, method, request] = calls[call];
-  return new Set(lockKeysOf(`csi.v1.${service}`, method, request));
+  return lockClaimOf(`csi.v1.${service}`, method, request) ?? { exclusive: ['no row'] };
+}
+
+function runTogether(first: Call, second: Call): void {
+  const locks = new KeyedLocks();
+  using _first = locks.acquire(first, claim(first));
+  using _second = locks.acquire(second, claim(second));
 }
 
 const conflicts: readonly (readonly [Call, Call])[] = [
@@ -65,27 +77,30 @@ const conflicts: readonly (readonly [Call, Call])[] = [
 ];
 
 test.each(conflicts)('%s and %s exclude each other', (a, b) => {
-  expect([...keys(a)].filter((key) => keys(b).has(key))).not.toEqual([]);
+  expect(() => runTogether(a, b)).toThrow('still working');
+  expect(() => runTogether(b, a)).toThrow('still working');
 });
 
 test.each<[Call, Call]>([
   ['createV1', 'createV2'],
   ['restoreOfS1', 'deleteV1'],
+  ['restoreOfS1', 'otherRestoreOfS1'],
   ['deleteS1', 'createG'],
 ])('%s and %s do not', (a, b) => {
-  expect([...keys(a)].filter((key) => keys(b).has(key))).toEqual([]);
+  runTogether(a, b);
+  runTogether(b, a);
 });
 
 test.each<Call>(['statsV1', 'getV1', 'list'])('%s holds nothing', (call) => {
-  expect(keys(call).size).toBe(0);
+  expect(claim(call)).toEqual({ exclusive: [] });
 });
 
 test('what is no id of ours is nothing to hold', () => {
-  expect(lockKeysOf('csi.v1.Controller', 'DeleteVolume', { volumeId: 'x'.repeat(1e6) })).toEqual([]);
+  expect(lockClaimOf('csi.v1.Controller', 'DeleteVolume', { volumeId: 'x'.repeat(1e6) })).toEqual({ exclusive: [] });
   expect(
-    lockKeysOf('csi.v1.GroupController', 'DeleteVolumeGroupSnapshot', { groupSnapshotId: 'x', snapshotIds: [] }),
-  ).toEqual([]);
-  expect(lockKeysOf('csi.v1.Controller', 'NoSuchCall', {})).toBeUndefined();
+    lockClaimOf('csi.v1.GroupController', 'DeleteVolumeGroupSnapshot', { groupSnapshotId: 'x', snapshotIds: [] }),
+  ).toEqual({ exclusive: [] });
+  expect(lockClaimOf('csi.v1.Controller', 'NoSuchCall', {})).toBeUndefined();
 });
 
 test('the second of two calls is aborted at once, whichever service it comes through; stats go on', async () => {

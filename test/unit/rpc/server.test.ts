@@ -111,7 +111,7 @@ test.each([
         return {};
       },
     },
-    { interceptors: [lockCalls(locks, () => ['volume'])] },
+    { interceptors: [lockCalls(locks, () => ({ exclusive: ['volume'] }))] },
   );
   using channel = connect(server.endpoint);
   const client = channel.client<ControllerDefinition>(service);
