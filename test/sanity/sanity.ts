@@ -46,7 +46,9 @@ export async function runSanity({ accessType, health }: SanityRun, signal: Abort
   if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: run test/tools/build.sh`);
   const folder = await mkdtemp(path.join(tmpdir(), 'sanity-'));
   try {
-    await using driver = await Driver.start({ folder, flags: health ? ['--health', 'on'] : [] });
+    // Everything is logged, so that a secret that is logged is found.
+    const flags = ['--log-level', 'debug', '--health', health ? 'on' : 'off'];
+    await using driver = await Driver.start({ folder, flags });
     const specs = await runProgram(folder, driver, accessType, signal);
     const complaints = [...compareSkips(specs, expectedSkips(health)), ...(await complainOfDriver(driver, specs))];
     for (const complaint of complaints) console.error(`csi-sanity (${accessType}): ${complaint}`);

@@ -65,7 +65,8 @@ export const SKIPS: readonly Skip[] = [
   },
   {
     what: 'snapshot topology of CSI 1.13',
-    reason: 'SNAPSHOT_ACCESSIBILITY_CONSTRAINTS, alpha, is not offered: a snapshot is where its volume is',
+    reason:
+      'alpha, so off unless `--snapshot-topology on` is given; csi-sanity 5.6.0 then fails any driver that answers a topology, because it also compares what the messages cache',
     specs: [
       'CreateSnapshot [Controller Server] should succeed when creating a snapshot with accessibility requirements',
     ],

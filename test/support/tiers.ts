@@ -40,9 +40,14 @@ async function runSanityTier({ signal }: TestRun): Promise<Tally> {
   const tallies: Tally[] = [];
   for (const run of SANITY_RUNS) {
     console.log(`\ncsi-sanity: ${run.accessType}${run.health ? ', with health' : ''}`);
-    tallies.push(await runSanity(run, signal));
+    tallies.push(await runSanity(run, signal).catch(complain));
   }
   return addUp(tallies);
+}
+
+function complain(error: unknown): Tally {
+  console.error(error);
+  return verdict(false);
 }
 
 function jestTier(name: string, needsRoot: boolean): Tier {
