@@ -19,20 +19,20 @@ describe('docs', () => {
   test('parameters.md lists every option, and no other', async () => {
     const options = Object.entries(OPTIONS).filter(([, row]: [string, OptionRow<unknown>]) => !row.hidden);
     const listed = [...rowsOf(await read('docs/parameters.md'))].filter((name) => !name.startsWith('csi.'));
-    expect(listed.sort()).toEqual(options.map(([key]) => key).sort());
+    expect(new Set(listed)).toEqual(new Set(options.map(([key]) => key)));
   });
 
   test('errors.md lists every code, and no other', async () => {
     const table = /GRPC_CODES = \{(.*?)\} as const/s.exec(await read('src/rpc/status.ts'))?.[1] ?? '';
     const codes = [...table.matchAll(/^\s+'?([a-z-]+)'?: status\./gm)].map((match) => match[1] ?? '');
     expect(codes.length).toBeGreaterThan(10);
-    expect([...rowsOf(await read('docs/errors.md'))].sort()).toEqual(codes.sort());
+    expect(new Set([...rowsOf(await read('docs/errors.md'))])).toEqual(new Set(codes));
   });
 
   test('metrics.md lists every metric, and no other', async () => {
     const metrics = [...(await read('src/obs/metrics.ts')).matchAll(/name: '(cofferdam_\w+)'/g)].map(
       (match) => match[1],
     );
-    expect([...rowsOf(await read('docs/metrics.md'))].sort()).toEqual(metrics.sort());
+    expect(new Set([...rowsOf(await read('docs/metrics.md'))])).toEqual(new Set(metrics));
   });
 });
