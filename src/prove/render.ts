@@ -141,7 +141,9 @@ function verdict({
   failure,
   cleanupFailures,
 }: ProveReport): string {
-  const lines = [`${violations} violations in ${violatedRounds} of ${rounds.length} group snapshots`];
+  const lines = [
+    `${violations} ${violations === 1 ? 'violation' : 'violations'} in ${violatedRounds} of ${rounds.length} group snapshots`,
+  ];
   if (failure !== undefined) lines.push(`ended after ${rounds.length} of ${roundsAsked} rounds: ${failure.trim()}`);
   if (cleanupFailures.length > 0) lines.push(`${cleanupFailures.length} things could not be cleaned up:`);
   lines.push(...cleanupFailures.map((text) => `  ${text.trim()}`));
