@@ -99,7 +99,7 @@ describe('the lock of a data folder', () => {
 
   test('is let go of when its holder is killed', async () => {
     await using play = await Playground.open();
-    const holder = await startChild(['flock', play.path('lock'), 'sleep', '60'], { detached: true });
+    const holder = await startChild(['flock', '--close', play.path('lock'), 'sleep', '60'], { detached: true });
     const refused = () =>
       lockFile(play.path('lock')).then(
         (lock) => lock[Symbol.asyncDispose]().then(() => false),
