@@ -1,6 +1,6 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from '@jest/globals';
+import { expect, jest, test } from '@jest/globals';
 import { DriverError, type ErrorCode } from '../../../src/core/errors.ts';
 import type { ProveEvent } from '../../../src/prove/events.ts';
 import type { ProveOptions } from '../../../src/prove/options.ts';
@@ -8,6 +8,8 @@ import { prove } from '../../../src/prove/prove.ts';
 import type { ProveReport } from '../../../src/prove/report.ts';
 import { temporaryFolder } from '../support/rpc.ts';
 import { FolderDriver, type FolderDriverOptions } from './folder-driver.ts';
+
+jest.setTimeout(60_000);
 
 interface Outcome {
   readonly report: ProveReport;

@@ -1,13 +1,15 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
-import { expect, test } from '@jest/globals';
+import { expect, jest, test } from '@jest/globals';
 import { demo } from '../../../src/prove/demo.ts';
 import { planOf } from '../../../src/prove/options.ts';
 import { renderProgress, renderReport } from '../../../src/prove/render.ts';
 import { type ProveReport, type RoundReport, reportJson, reportOf, spreadOf } from '../../../src/prove/report.ts';
 import { temporaryFolder } from '../support/rpc.ts';
 import { FolderDriver } from './folder-driver.ts';
+
+jest.setTimeout(60_000);
 
 const ROUND: RoundReport = {
   round: 1,

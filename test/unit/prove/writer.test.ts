@@ -1,10 +1,12 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from '@jest/globals';
+import { expect, jest, test } from '@jest/globals';
 import { judge } from '../../../src/prove/judge.ts';
 import { REGION_BYTES, readRegion, STREAMS, type Stream } from '../../../src/prove/record.ts';
 import { OrderedWriter } from '../../../src/prove/writer.ts';
+
+jest.setTimeout(60_000);
 
 const RUN = 42;
 const signal = AbortSignal.timeout(60_000);
