@@ -8,11 +8,14 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { requireRoot } from '../src/host/privileges.ts';
 import { fence } from './fence.ts';
+import { io } from './io.ts';
+import { rpc } from './rpc.ts';
+import { size } from './size.ts';
 import type { BenchOptions, Part, Section } from './support/part.ts';
 import { renderSection } from './support/render.ts';
 import { openScratch } from './support/scratch.ts';
 
-const PARTS: readonly Part[] = [fence];
+const PARTS: readonly Part[] = [fence, size, rpc, io];
 
 const USAGE = `npm run bench -- [part...] [options]
 

@@ -43,7 +43,3 @@ export async function mountVolumes(
 export function imageOf(dataDir: string, volumeId: string): string {
   return path.join(dataDir, 'pool/volumes', `${parseId(volumeId)?.local}.img`);
 }
-
-export function snapshotImageOf(dataDir: string, token: string, snapshotId: string): string {
-  return path.join(dataDir, 'pool/cuts', token, `${parseId(snapshotId)?.local}.img`);
-}
