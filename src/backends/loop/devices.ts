@@ -10,6 +10,13 @@ import { attachLoop, detachLoop, findLoops, type LoopDevice, listLoops, resizeLo
 import { isMountOf, type MountEntry, readMountTable } from '../../host/mount-table.ts';
 import type { Layout } from './layout.ts';
 
+/**
+ * The logical block size of every volume, from its first attachment to its last. Not 512: an image that shares extents
+ * with a snapshot takes direct I/O in blocks of the filesystem only (Linux, xfs_file_dio_write), and a disk must not
+ * change its block size on the way, or the partition table of a raw volume is lost.
+ */
+const BLOCK_BYTES = 4096;
+
 export class Devices {
   readonly #layout: Layout;
 
@@ -26,11 +33,7 @@ export class Devices {
     if (present) return present;
     const image = this.#layout.volumeImage(volume.id);
     if (!(await exists(image))) throw notFound('volume', volume.id);
-    // Direct I/O wants the block size of what is below: 512 on most disks, 4096 on some (lab.md).
-    const fine = await attachLoop({ path: image, readOnly, blockSize: 512, directIo: true });
-    if (fine.directIo) return { ...fine, readOnly };
-    await detachLoop(fine.path);
-    return { ...(await attachLoop({ path: image, readOnly, blockSize: 4096, directIo: true })), readOnly };
+    return { ...(await attachLoop({ path: image, readOnly, blockSize: BLOCK_BYTES, directIo: true })), readOnly };
   }
 
   async detach(id: VolumeId): Promise<void> {
