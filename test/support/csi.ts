@@ -1,0 +1,50 @@
+/** The driver's services as a test calls them. */
+import type { DriverError } from '../../src/core/errors.ts';
+import { CSI_PROTO } from '../../src/csi/services.ts';
+import type { ControllerDefinition } from '../../src/gen/csi/v1/Controller.ts';
+import type { GroupControllerDefinition } from '../../src/gen/csi/v1/GroupController.ts';
+import type { IdentityDefinition } from '../../src/gen/csi/v1/Identity.ts';
+import type { NodeDefinition } from '../../src/gen/csi/v1/Node.ts';
+import { connect, type RpcClient } from '../../src/rpc/client.ts';
+import { loadProto } from '../../src/rpc/proto.ts';
+
+const proto = loadProto(CSI_PROTO);
+
+export interface Csi extends Disposable {
+  readonly identity: RpcClient<IdentityDefinition>;
+  readonly controller: RpcClient<ControllerDefinition>;
+  readonly group: RpcClient<GroupControllerDefinition>;
+  readonly node: RpcClient<NodeDefinition>;
+  ready(timeoutMs: number): Promise<void>;
+}
+
+export function connectTo(endpoint: string): Csi {
+  const channel = connect(endpoint);
+  return {
+    identity: channel.client<IdentityDefinition>(proto.service('csi.v1.Identity')),
+    controller: channel.client<ControllerDefinition>(proto.service('csi.v1.Controller')),
+    group: channel.client<GroupControllerDefinition>(proto.service('csi.v1.GroupController')),
+    node: channel.client<NodeDefinition>(proto.service('csi.v1.Node')),
+    ready: (timeoutMs) => channel.waitForReady(timeoutMs),
+    [Symbol.dispose]: () => channel.close(),
+  };
+}
+
+export type FsName = 'ext4' | 'xfs' | 'btrfs';
+type Mode = 'SINGLE_NODE_WRITER' | 'SINGLE_NODE_SINGLE_WRITER' | 'SINGLE_NODE_MULTI_WRITER';
+
+export function mountCapability(fsType: FsName | '' = '', mode: Mode = 'SINGLE_NODE_WRITER') {
+  return { mount: { fsType }, accessMode: { mode } } as const;
+}
+
+export const BLOCK = { block: {}, accessMode: { mode: 'SINGLE_NODE_WRITER' } } as const;
+
+export type Capability = ReturnType<typeof mountCapability> | typeof BLOCK;
+
+/** `aborted` where a call is expected to fail; the answer where it did not. */
+export async function codeOf(call: Promise<unknown>): Promise<string> {
+  return await call.then(
+    () => 'ok',
+    (error: DriverError) => error.code,
+  );
+}
