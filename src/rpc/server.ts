@@ -53,7 +53,7 @@ export async function serve(options: ServeOptions): Promise<RpcServer> {
   for (const bound of options.services) addService(server, bound, options.interceptors, inFlight);
 
   const place = address.kind === 'unix' ? await claimSocketPlace(address.path) : undefined;
-  const port = await bind(server, place ? `unix://${place.temporaryPath}` : tcpTarget(address));
+  const port = await bind(server, place ? `unix://${place.temporaryPath}` : tcpTarget(address), grpcTarget(address));
   try {
     await place?.publish();
   } catch (error) {
@@ -96,13 +96,13 @@ function tcpTarget(address: Address): string {
   return address.kind === 'tcp' ? `${address.host}:${address.port}` : grpcTarget(address);
 }
 
-function bind(server: Server, target: string): Promise<number> {
+function bind(server: Server, target: string, shown: string): Promise<number> {
   return new Promise((resolve, reject) => {
     server.bindAsync(target, ServerCredentials.createInsecure(), (error, port) => {
       if (!error) resolve(port);
       else
         reject(
-          new DriverError('failed-precondition', `can't listen at ${target}: ${messageOf(error)}`, { cause: error }),
+          new DriverError('failed-precondition', `can't listen at ${shown}: ${messageOf(error)}`, { cause: error }),
         );
     });
   });

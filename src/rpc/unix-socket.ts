@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, lstat, rename, rm } from 'node:fs/promises';
+import { chmod, lstat, rename, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { DriverError, isErrno, messageOf } from '../core/errors.ts';
@@ -22,6 +22,7 @@ export interface SocketPlace {
  * @throws DriverError failed-precondition when another process listens at `path`, or it is no socket
  */
 export async function claimSocketPlace(path: string): Promise<SocketPlace> {
+  await needFolder(dirname(path));
   await refuseIfTaken(path);
   const length = Math.max(3, basename(path).length - 1);
   const temporaryPath = join(dirname(path), `.${randomBytes(length).toString('hex').slice(0, length)}`);
@@ -38,6 +39,14 @@ export async function claimSocketPlace(path: string): Promise<SocketPlace> {
       if (ours !== undefined && (await identity(path)) === ours) await rm(path, { force: true });
     },
   };
+}
+
+/** gRPC does not say why it could not bind. */
+async function needFolder(folder: string): Promise<void> {
+  const stats = await stat(folder).catch(() => undefined);
+  if (!stats?.isDirectory()) {
+    throw new DriverError('failed-precondition', `${folder} is no folder: a socket can't be made there`);
+  }
 }
 
 async function refuseIfTaken(path: string): Promise<void> {

@@ -196,6 +196,14 @@ test('a stale socket is replaced; a live one, and what is no socket, are not', a
   await expect(start(folder.path, {})).rejects.toMatchObject({ message: expect.stringContaining('is not a socket') });
 });
 
+test('a folder that is missing is named', async () => {
+  await using folder = await temporaryFolder();
+  await expect(start(join(folder.path, 'none'), {})).rejects.toMatchObject({
+    code: 'failed-precondition',
+    message: expect.stringMatching(/none is no folder/),
+  });
+});
+
 test('a close leaves the socket of whoever took the path over', async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, 'csi.sock');

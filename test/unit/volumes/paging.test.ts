@@ -22,7 +22,9 @@ async function setUp(count: number, ...nodes: string[]) {
 async function walk(volumes: VolumeService, maxEntries: number, between: () => Promise<void> = async () => undefined) {
   const seen: string[] = [];
   let startingToken = '';
+  let pages = 0;
   do {
+    expect(++pages).toBeLessThan(200);
     const { items, nextToken } = await volumes.list({ startingToken, maxEntries }, noSignal);
     if (maxEntries > 0) expect(items.length).toBeLessThanOrEqual(maxEntries);
     seen.push(...items.map(({ id }) => id));
