@@ -12,24 +12,20 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
-import { DriverError, hasCode } from '../core/errors.ts';
+import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { RoundToken } from '../core/round.ts';
-import { openForFreeze, thawFilesystem } from '../host/freeze.ts';
-import { readRcuExpedited } from '../host/rcu.ts';
+import { thawFilesystem } from '../host/freeze.ts';
+import { readRcuExpedited, writeRcuExpedited } from '../host/rcu.ts';
 import type { GuardClient, GuardProcess } from './guard/client.ts';
 import type { FreezeJournal } from './journal.ts';
+import { type MountedFilesystem, openMounted } from './mounted.ts';
 
 /** How long after the lease the guard may take to thaw before the agent ends it and thaws by itself. */
 const GUARD_GRACE_MS = 300;
 
 /** Writing back dirty pages may take long on a slow disk; a guard that takes longer than this is taken for hung. */
 const PREPARE_LIMIT_MS = 30_000;
-
-export interface FrozenFilesystem {
-  readonly mountPoint: string;
-  readonly devNumber: string;
-}
 
 export interface NodeFenceOptions {
   /** Raise rcu_expedited for the window, where the kernel has it. */
@@ -55,24 +51,25 @@ export class NodeFence {
   /** Steps 1 and 2. Nothing is frozen yet. */
   async prepare(
     token: RoundToken,
-    filesystems: readonly FrozenFilesystem[],
+    filesystems: readonly MountedFilesystem[],
     signal: AbortSignal,
   ): Promise<FenceSession> {
     const guard = await this.#guard.running();
     const rcuExpedited = await this.#rcu();
     const own: FileHandle[] = [];
-    const session = new FenceSession(guard, this.#clock, token, own, async () => {
+    const session = new FenceSession(guard, this.#clock, token, own, async (guardFailed) => {
       if (rcuExpedited !== undefined) this.#rcuUsers--;
+      // Else the guard did. While another round runs, it is restored at the end of that one.
+      if (rcuExpedited !== undefined && guardFailed && this.#rcuUsers === 0) await writeRcuExpedited(rcuExpedited);
       await this.#journal.remove(token);
     });
     const hung = setTimeout(() => void guard.kill(), PREPARE_LIMIT_MS);
     try {
-      for (const { mountPoint } of filesystems) own.push(await openForFreeze(mountPoint));
+      for (const filesystem of filesystems) own.push(await openMounted(filesystem));
       const rcu = rcuExpedited === undefined ? {} : { rcuExpedited };
       await this.#journal.write({ token, filesystems, ...rcu });
       await failpoint('fence.journaled');
-      const mountPoints = filesystems.map(({ mountPoint }) => mountPoint);
-      await guard.request({ op: 'arm', token, mountPoints, ...rcu });
+      await guard.request({ op: 'arm', token, filesystems, ...rcu });
       await failpoint('fence.armed');
       for (let pass = 0; pass < 2; pass++) {
         await orCancelled(guard.request({ op: 'writeback', token }), signal);
@@ -89,12 +86,22 @@ export class NodeFence {
   async #rcu(): Promise<number | undefined> {
     if (!this.#options.expediteRcu) return undefined;
     if (this.#rcuUsers === 0) {
-      const before = await readRcuExpedited();
+      const before = await changeableRcu();
       if (this.#rcuUsers === 0) this.#rcuBefore = before;
     }
     if (this.#rcuBefore !== undefined) this.#rcuUsers++;
     return this.#rcuBefore;
   }
+}
+
+/** The present value; undefined where the kernel has none, or this process may not change it (a read-only /sys). */
+async function changeableRcu(): Promise<number | undefined> {
+  const now = await readRcuExpedited();
+  if (now === undefined) return undefined;
+  return await writeRcuExpedited(now).then(
+    () => now,
+    () => undefined,
+  );
 }
 
 export interface ThawReport {
@@ -110,9 +117,10 @@ export class FenceSession {
   readonly #clock: Clock;
   readonly #token: RoundToken;
   readonly #own: readonly FileHandle[];
-  readonly #ended: () => Promise<void>;
+  readonly #ended: (guardFailed: boolean) => Promise<void>;
   #deadlineMs = 0;
-  #watchdog: NodeJS.Timeout | undefined;
+  #mayBeFrozen = false;
+  #stopWatching: () => void = () => undefined;
   #end: Promise<ThawReport> | undefined;
 
   constructor(
@@ -120,7 +128,7 @@ export class FenceSession {
     clock: Clock,
     token: RoundToken,
     own: readonly FileHandle[],
-    ended: () => Promise<void>,
+    ended: (guardFailed: boolean) => Promise<void>,
   ) {
     this.#guard = guard;
     this.#clock = clock;
@@ -135,7 +143,8 @@ export class FenceSession {
    */
   async freeze(leaseMs: number): Promise<readonly number[]> {
     this.#deadlineMs = this.#clock.monotonicMs() + leaseMs;
-    this.#watchdog = setTimeout(() => void this.end(), leaseMs + GUARD_GRACE_MS);
+    this.#mayBeFrozen = true;
+    this.#watch(leaseMs);
     const { frozenAtMs } = await this.#guard.request({
       op: 'freeze',
       token: this.#token,
@@ -155,16 +164,30 @@ export class FenceSession {
     return this.#end;
   }
 
+  /** Thaws when the guard dies, or still has not when its time is over. */
+  #watch(leaseMs: number): void {
+    // What comes of it is told to whoever ends the session.
+    const end = () => void this.end().catch(() => undefined);
+    const overdue = setTimeout(end, leaseMs + GUARD_GRACE_MS);
+    const forget = this.#guard.onDeath(end);
+    this.#stopWatching = () => {
+      clearTimeout(overdue);
+      forget();
+    };
+  }
+
   async #thaw(): Promise<ThawReport> {
-    clearTimeout(this.#watchdog);
+    this.#stopWatching();
+    let guardFailed = false;
     try {
       const hung = setTimeout(() => void this.#guard.kill(), Math.max(0, this.leaseLeftMs()) + GUARD_GRACE_MS);
       try {
         const { thawedAtMs, heldThroughout } = await this.#guard.request({ op: 'thaw', token: this.#token });
         // A guard that was never armed answers with nothing: then nothing was frozen either.
         return { thawedAtMs, held: thawedAtMs.length === this.#own.length && heldThroughout.every(Boolean) };
-      } catch (error) {
-        if (!hasCode(error, 'unavailable')) throw error;
+      } catch {
+        // It died, or could not.
+        guardFailed = true;
         return await this.#thawWithoutGuard();
       } finally {
         clearTimeout(hung);
@@ -172,13 +195,16 @@ export class FenceSession {
     } finally {
       await Promise.all(this.#own.map((handle) => handle.close()));
       await failpoint('fence.thawed');
-      await this.#ended();
+      await this.#ended(guardFailed);
     }
   }
 
-  /** The guard died. None of its threads can freeze any more: its pipe closed after the last of them was gone. */
+  /**
+   * None of the guard's threads can freeze any more: its pipe closed after the last of them was gone. Before the freeze
+   * nothing is thawed: what is frozen then was frozen by somebody else.
+   */
   async #thawWithoutGuard(): Promise<ThawReport> {
-    await Promise.all(this.#own.map((handle) => thawFilesystem(handle.fd)));
+    if (this.#mayBeFrozen) await Promise.all(this.#own.map((handle) => thawFilesystem(handle.fd)));
     return { thawedAtMs: this.#own.map(() => this.#clock.monotonicMs()), held: false };
   }
 }

@@ -1,10 +1,11 @@
 /** At start, before anything is served: thaw what a dead agent and a dead guard left frozen. */
 import { DriverError, messageOf } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
-import { openForFreeze, thawFilesystem } from '../host/freeze.ts';
+import { thawFilesystem } from '../host/freeze.ts';
 import { mountsOfDevice } from '../host/mount-table.ts';
 import { writeRcuExpedited } from '../host/rcu.ts';
 import type { FreezeJournal } from './journal.ts';
+import { openMounted } from './mounted.ts';
 
 /**
  * Thaws every filesystem the journal lists, restores rcu_expedited, and empties the journal.
@@ -16,9 +17,8 @@ export async function recoverFrozen(journal: FreezeJournal): Promise<readonly st
   const entries = await journal.list();
   for (const entry of entries) {
     for (const { devNumber } of entry.filesystems) {
-      // By device, not by path: the mount may have been moved. One mount reaches the whole superblock.
-      const mounted = (await mountsOfDevice(devNumber))[0];
-      if (mounted && (await thawMount(mounted.mountPoint))) thawed.push(mounted.mountPoint);
+      const mountPoint = await thawDevice(devNumber);
+      if (mountPoint !== undefined) thawed.push(mountPoint);
     }
   }
   if (entries.length > 0) await failpoint('recovery.thawed');
@@ -28,17 +28,24 @@ export async function recoverFrozen(journal: FreezeJournal): Promise<readonly st
   return thawed;
 }
 
-async function thawMount(mountPoint: string): Promise<boolean> {
-  try {
-    const handle = await openForFreeze(mountPoint);
+/**
+ * By device, not by path: the mount may have been moved. Any mount reaches the whole superblock; one that is of a single
+ * file, or covered by another, can't be opened.
+ * @returns where it was found frozen
+ */
+async function thawDevice(devNumber: string): Promise<string | undefined> {
+  const failures: unknown[] = [];
+  for (const { mountPoint } of await mountsOfDevice(devNumber)) {
     try {
-      return await thawFilesystem(handle.fd);
-    } finally {
-      await handle.close();
+      await using handle = await openMounted({ mountPoint, devNumber });
+      return (await thawFilesystem(handle.fd)) ? mountPoint : undefined;
+    } catch (error) {
+      failures.push(error);
     }
-  } catch (cause) {
-    throw new DriverError('unavailable', `${mountPoint} may be frozen and can't be thawed: ${messageOf(cause)}`, {
-      cause,
-    });
   }
+  const [cause] = failures;
+  if (cause === undefined) return undefined;
+  throw new DriverError('unavailable', `device ${devNumber} may be frozen and can't be thawed: ${messageOf(cause)}`, {
+    cause,
+  });
 }

@@ -9,6 +9,9 @@ import type { GuardReply, GuardRequest, ReplyLine } from './protocol.ts';
 /** Threads of the guard: a round freezes so many filesystems at once, further ones wait for a thread. */
 const GUARD_THREADS = 128;
 
+/** A guard that is asked to end has nothing frozen any more; one that takes longer than this hangs. */
+const DISMISS_LIMIT_MS = 5_000;
+
 interface Waiting {
   readonly resolve: (reply: GuardReply) => void;
   readonly reject: (error: Error) => void;
@@ -45,6 +48,7 @@ export class GuardProcess {
   readonly #child: Child;
   readonly #requests: Writable;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #mourners = new Set<() => void>();
   #lastId = 0;
   #alive = true;
 
@@ -66,7 +70,7 @@ export class GuardProcess {
     this.#child = child;
     this.#requests = requests;
     requests.on('error', () => undefined); // a dead guard is noticed by `exited`
-    createInterface({ input: replies }).on('line', (line) => this.#receive(JSON.parse(line) as ReplyLine));
+    createInterface({ input: replies }).on('line', (line) => this.#receive(line));
     void child.exited.then(() => this.#died());
   }
 
@@ -100,10 +104,20 @@ export class GuardProcess {
 
   async dismiss(): Promise<void> {
     this.#requests.end();
+    const hung = setTimeout(() => void this.kill(), DISMISS_LIMIT_MS);
     await this.#child.exited;
+    clearTimeout(hung);
   }
 
-  #receive(line: ReplyLine): void {
+  /** Calls back when the guard dies. @returns what takes that back */
+  onDeath(mourn: () => void): () => void {
+    this.#mourners.add(mourn);
+    return () => void this.#mourners.delete(mourn);
+  }
+
+  #receive(text: string): void {
+    const line = parse(text);
+    if (!line) return;
     const waiting = this.#waiting.get(line.id);
     this.#waiting.delete(line.id);
     if ('ok' in line) {
@@ -122,6 +136,16 @@ export class GuardProcess {
     this.#alive = false;
     for (const { reject } of this.#waiting.values()) reject(guardDied());
     this.#waiting.clear();
+    for (const mourn of this.#mourners) mourn();
+  }
+}
+
+/** Undefined for half a line: the guard died while it wrote. */
+function parse(text: string): ReplyLine | undefined {
+  try {
+    return JSON.parse(text) as ReplyLine;
+  } catch {
+    return undefined;
   }
 }
 

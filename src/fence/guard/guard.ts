@@ -30,7 +30,8 @@ export class Guard {
     switch (request.op) {
       case 'arm': {
         if (this.#wards.has(token)) throw new Error(`round ${token} is armed already`);
-        this.#wards.set(token, await Ward.open(request.mountPoints, this.#clock));
+        const afterExpiry = () => this.#restoreRcu(token);
+        this.#wards.set(token, await Ward.open(request.filesystems, this.#clock, afterExpiry));
         if (request.rcuExpedited !== undefined) this.#expedited.set(token, request.rcuExpedited);
         return { op: 'arm' };
       }
@@ -43,17 +44,19 @@ export class Guard {
         return { op: 'freeze', frozenAtMs: await ward.freeze(request.deadlineMs) };
       }
       case 'thaw': {
-        const thawed = (await this.#wards.get(token)?.end()) ?? { thawedAtMs: [], heldThroughout: [] };
-        this.#wards.delete(token);
-        await this.#restoreRcu(token);
-        return { op: 'thaw', ...thawed };
+        try {
+          return { op: 'thaw', ...((await this.#wards.get(token)?.end()) ?? { thawedAtMs: [], heldThroughout: [] }) };
+        } finally {
+          this.#wards.delete(token);
+          await this.#restoreRcu(token);
+        }
       }
     }
   }
 
-  /** The agent is gone: thaw everything. */
+  /** The agent is gone: thaw everything. One that can't be thawed must not keep the others frozen. */
   async abandon(): Promise<void> {
-    await Promise.all([...this.#wards.keys()].map((token) => this.handle({ op: 'thaw', token })));
+    await Promise.allSettled([...this.#wards.keys()].map((token) => this.handle({ op: 'thaw', token })));
   }
 
   async #restoreRcu(token: RoundToken): Promise<void> {
@@ -69,21 +72,34 @@ export class Guard {
   }
 }
 
-/** Serves one agent until its end of the pipe closes; by then everything is thawed. */
+/** Serves one agent until its end of the pipe closes, however it closes; by then everything is thawed. */
 export async function serveGuard(input: Readable, output: Writable, guard = new Guard()): Promise<void> {
   // The agent may be gone before a reply is written; what counts then is the end of the input.
   output.on('error', () => undefined);
   const answer = (line: ReplyLine) => output.write(`${JSON.stringify(line)}\n`);
-  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-    const request = JSON.parse(line) as RequestLine;
-    guard.handle(request).then(
-      (ok) => answer({ id: request.id, ok }),
-      (error: unknown) =>
-        answer({
-          id: request.id,
-          failed: { code: isErrno(error, 'EBUSY') ? 'EBUSY' : 'FAILED', message: messageOf(error) },
-        }),
-    );
+  try {
+    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+      const request = parse(line);
+      if (!request) continue;
+      guard.handle(request).then(
+        (ok) => answer({ id: request.id, ok }),
+        (error: unknown) =>
+          answer({
+            id: request.id,
+            failed: { code: isErrno(error, 'EBUSY') ? 'EBUSY' : 'FAILED', message: messageOf(error) },
+          }),
+      );
+    }
+  } finally {
+    await guard.abandon();
   }
-  await guard.abandon();
+}
+
+/** Undefined for half a line: the agent died while it wrote. */
+function parse(line: string): RequestLine | undefined {
+  try {
+    return JSON.parse(line) as RequestLine;
+  } catch {
+    return undefined;
+  }
 }

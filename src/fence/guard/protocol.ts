@@ -3,13 +3,14 @@
  * events on its standard output. All times are `Clock.monotonicMs` of this machine.
  */
 import type { RoundToken } from '../../core/round.ts';
+import type { MountedFilesystem } from '../mounted.ts';
 
 export type GuardRequest =
   /** Open what will be frozen, so that a thaw never needs a path. */
   | {
       readonly op: 'arm';
       readonly token: RoundToken;
-      readonly mountPoints: readonly string[];
+      readonly filesystems: readonly MountedFilesystem[];
       /** Value to restore rcu_expedited to; absent: leave it alone. */
       readonly rcuExpedited?: number;
     }
@@ -23,7 +24,7 @@ export type GuardRequest =
 export type GuardReply =
   | { readonly op: 'arm' }
   | { readonly op: 'writeback' }
-  /** When each filesystem was frozen, in the order of `mountPoints`. */
+  /** When each filesystem was frozen, in the order of `filesystems`. */
   | { readonly op: 'freeze'; readonly frozenAtMs: readonly number[] }
   | {
       readonly op: 'thaw';

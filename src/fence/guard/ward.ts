@@ -4,17 +4,20 @@
  * INVARIANTS
  * - It thaws only what it froze: a filesystem that somebody else had frozen (EBUSY) is left alone.
  * - Once over (thawed, expired, or the agent is gone) it stays over: a freeze call that returns late is undone at once.
+ * - Each filesystem is thawed once, and everybody who asks for it waits for that once: a second call would thaw a later
+ *   freeze of somebody else, and one that did not wait would close the descriptor that the first is about to use.
  * - Every ioctl runs on a thread; the guard's event loop always answers.
  */
 import type { FileHandle } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.ts';
-import { freezeFilesystem, openForFreeze, thawFilesystem } from '../../host/freeze.ts';
+import { freezeFilesystem, thawFilesystem } from '../../host/freeze.ts';
 import { syncfs } from '../../host/libc.ts';
+import { type MountedFilesystem, openMounted } from '../mounted.ts';
 
 interface Filesystem {
-  readonly mountPoint: string;
   readonly handle: FileHandle;
   frozenAtMs: number | undefined;
+  thawing: Promise<void> | undefined;
   thawedAtMs: number | undefined;
   /** The freeze was still in force when we thawed it. */
   heldThroughout: boolean;
@@ -23,24 +26,30 @@ interface Filesystem {
 export class Ward {
   readonly #filesystems: Filesystem[] = [];
   readonly #clock: Clock;
+  readonly #afterExpiry: () => Promise<void>;
   #over = false;
   #expired = false;
   #timer: NodeJS.Timeout | undefined;
   #freezing: Promise<unknown> = Promise.resolve();
 
-  private constructor(clock: Clock) {
+  private constructor(clock: Clock, afterExpiry: () => Promise<void>) {
     this.#clock = clock;
+    this.#afterExpiry = afterExpiry;
   }
 
-  static async open(mountPoints: readonly string[], clock: Clock): Promise<Ward> {
-    const ward = new Ward(clock);
+  /** @param afterExpiry what else is to be undone when the lease has ended and all are thawed */
+  static async open(
+    filesystems: readonly MountedFilesystem[],
+    clock: Clock,
+    afterExpiry: () => Promise<void>,
+  ): Promise<Ward> {
+    const ward = new Ward(clock, afterExpiry);
     try {
-      for (const mountPoint of mountPoints) {
-        const handle = await openForFreeze(mountPoint);
+      for (const filesystem of filesystems) {
         ward.#filesystems.push({
-          mountPoint,
-          handle,
+          handle: await openMounted(filesystem),
           frozenAtMs: undefined,
+          thawing: undefined,
           thawedAtMs: undefined,
           heldThroughout: false,
         });
@@ -71,12 +80,17 @@ export class Ward {
     return this.#filesystems.map(({ frozenAtMs }) => frozenAtMs ?? Number.NaN);
   }
 
-  /** Thaws what was frozen. May be called at any time and any number of times; the first thaw is the one reported. */
+  /**
+   * Thaws what was frozen. May be called at any time and any number of times; the first thaw is the one reported.
+   * @throws SystemError when one can't be thawed; the others are
+   */
   async thaw(): Promise<{ readonly thawedAtMs: readonly number[]; readonly heldThroughout: readonly boolean[] }> {
     this.#over = true;
     clearTimeout(this.#timer);
-    await Promise.all(this.#filesystems.map((filesystem) => this.#thawOne(filesystem)));
+    await this.#thawAll();
     await this.#freezing;
+    const failure = (await this.#thawAll()).find((outcome) => outcome.status === 'rejected');
+    if (failure) throw failure.reason;
     return {
       thawedAtMs: this.#filesystems.map(({ thawedAtMs }) => thawedAtMs ?? this.#clock.monotonicMs()),
       heldThroughout: this.#filesystems.map(({ heldThroughout }) => heldThroughout && !this.#expired),
@@ -85,15 +99,22 @@ export class Ward {
 
   /** Thaws and closes. */
   async end(): Promise<Awaited<ReturnType<Ward['thaw']>>> {
-    const thawed = await this.thaw();
-    await this.#close();
-    return thawed;
+    try {
+      return await this.thaw();
+    } finally {
+      await this.#close();
+    }
   }
 
   /** At the end of the lease. What was held until now was not held until the agent's own thaw: say so. */
   async #expire(): Promise<void> {
     this.#expired = true;
-    await this.thaw();
+    try {
+      await this.thaw();
+    } catch {
+      // Told to whoever asks for the thaw: nobody waits here.
+    }
+    await this.#afterExpiry();
   }
 
   async #freezeOne(filesystem: Filesystem): Promise<void> {
@@ -102,11 +123,17 @@ export class Ward {
     if (this.#over) await this.#thawOne(filesystem);
   }
 
+  async #thawAll(): Promise<readonly PromiseSettledResult<void>[]> {
+    return await Promise.allSettled(this.#filesystems.map((filesystem) => this.#thawOne(filesystem)));
+  }
+
   async #thawOne(filesystem: Filesystem): Promise<void> {
-    if (filesystem.frozenAtMs === undefined || filesystem.thawedAtMs !== undefined) return;
-    filesystem.thawedAtMs = Number.NaN; // taken: a second call must not thaw a later freeze of somebody else
-    filesystem.heldThroughout = await thawFilesystem(filesystem.handle.fd);
-    filesystem.thawedAtMs = this.#clock.monotonicMs();
+    if (filesystem.frozenAtMs === undefined) return;
+    filesystem.thawing ??= thawFilesystem(filesystem.handle.fd).then((held) => {
+      filesystem.heldThroughout = held;
+      filesystem.thawedAtMs = this.#clock.monotonicMs();
+    });
+    await filesystem.thawing;
   }
 
   async #close(): Promise<void> {

@@ -1,0 +1,107 @@
+/** The guard's end of the pipe: whatever comes through it, and however it ends, everything is thawed. */
+import { PassThrough } from 'node:stream';
+import { describe, expect, test } from '@jest/globals';
+import { Guard, serveGuard } from '../../../src/fence/guard/guard.ts';
+import type { GuardReply, GuardRequest } from '../../../src/fence/guard/protocol.ts';
+
+/** Notes what it is asked; freezes nothing. */
+class FakeGuard extends Guard {
+  readonly asked: GuardRequest['op'][] = [];
+  abandoned = 0;
+  readonly #answer: (request: GuardRequest) => Promise<GuardReply>;
+
+  constructor(answer: (request: GuardRequest) => Promise<GuardReply> = async () => ({ op: 'writeback' })) {
+    super();
+    this.#answer = answer;
+  }
+
+  override async handle(request: GuardRequest): Promise<GuardReply> {
+    this.asked.push(request.op);
+    return await this.#answer(request);
+  }
+
+  override async abandon(): Promise<void> {
+    this.abandoned++;
+  }
+}
+
+function serve(guard: Guard) {
+  const input = new PassThrough();
+  const output = new PassThrough({ encoding: 'utf8' });
+  return { input, output, served: serveGuard(input, output, guard) };
+}
+
+const REQUEST = `${JSON.stringify({ id: 1, op: 'writeback', token: 'a' })}\n`;
+
+describe('the guard thaws everything', () => {
+  test('when the pipe closes', async () => {
+    const guard = new FakeGuard();
+    const { input, served } = serve(guard);
+    input.end(REQUEST);
+    await served;
+    expect(guard).toMatchObject({ asked: ['writeback'], abandoned: 1 });
+  });
+
+  test('when the agent died in the middle of a line', async () => {
+    const guard = new FakeGuard();
+    const { input, served } = serve(guard);
+    input.end(`${REQUEST}{"id":2,"op":"arm","token":"b","filesystems":[{"mountPoi`);
+    await served;
+    expect(guard).toMatchObject({ asked: ['writeback'], abandoned: 1 });
+  });
+
+  test('when reading fails', async () => {
+    const guard = new FakeGuard();
+    const { input, served } = serve(guard);
+    input.destroy(new Error('ECONNRESET'));
+    await served.catch(() => undefined);
+    expect(guard.abandoned).toBe(1);
+  });
+
+  test('when nobody reads its answers any more', async () => {
+    const guard = new FakeGuard();
+    const { input, output, served } = serve(guard);
+    output.destroy(new Error('EPIPE'));
+    input.end(REQUEST);
+    await served;
+    expect(guard.abandoned).toBe(1);
+  });
+});
+
+test('answers carry the id of their request, whatever the order they are ready in', async () => {
+  let release: (reply: GuardReply) => void = () => undefined;
+  const slow = new Promise<GuardReply>((resolve) => {
+    release = resolve;
+  });
+  const guard = new FakeGuard(async ({ op }) => {
+    if (op === 'freeze') return await slow;
+    if (op === 'arm') throw Object.assign(new Error('busy'), { code: 'EBUSY' });
+    if (op === 'thaw') throw new Error('no such round');
+    return { op };
+  });
+  const { input, output, served } = serve(guard);
+  const ops = ['freeze', 'writeback', 'arm', 'thaw'];
+  input.write(ops.map((op, i) => `${JSON.stringify({ id: i, op, token: 'a' })}\n`).join(''));
+  await new Promise(setImmediate);
+  release({ op: 'freeze', frozenAtMs: [] });
+  input.end();
+  await served;
+  await new Promise(setImmediate);
+  const lines = String(output.read())
+    .trim()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line));
+  expect(lines).toEqual([
+    { id: 1, ok: { op: 'writeback' } },
+    { id: 2, failed: { code: 'EBUSY', message: 'busy' } },
+    { id: 3, failed: { code: 'FAILED', message: 'no such round' } },
+    { id: 0, ok: { op: 'freeze', frozenAtMs: [] } },
+  ]);
+});
+
+test('a round that it does not know is thawed already', async () => {
+  const guard = new Guard();
+  expect(await guard.handle({ op: 'thaw', token: 'x' })).toEqual({ op: 'thaw', thawedAtMs: [], heldThroughout: [] });
+  await expect(guard.handle({ op: 'writeback', token: 'x' })).rejects.toThrow('not armed');
+  await expect(guard.handle({ op: 'freeze', token: 'x', deadlineMs: 0 })).rejects.toThrow('not armed');
+});
