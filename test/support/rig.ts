@@ -1,0 +1,204 @@
+/** A node's storage as the driver composes it, with what a test wants to look at. */
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { openStorage } from '../../src/app/driver.ts';
+import type { OptionValues } from '../../src/app/options.ts';
+import type { AttachedDevice, Backend } from '../../src/core/backend.ts';
+import { type Bytes, GiB, MiB } from '../../src/core/bytes.ts';
+import { groupId, memberSnapshotId, snapshotId, type VolumeId, volumeId } from '../../src/core/ids.ts';
+import type { NodeAgent, NodeDirectory } from '../../src/core/node-agent.ts';
+import type { LogFields, Logger, Metrics } from '../../src/core/observe.ts';
+import { newToken, type RoundPlan } from '../../src/core/round.ts';
+import type { ContentSource, FsType, Volume } from '../../src/core/volume.ts';
+import { RoundCoordinator, type RoundRequest } from '../../src/fence/coordinator.ts';
+import { makeFilesystem } from '../../src/host/filesystem.ts';
+import type { Scratch } from './scratch.ts';
+
+export type RigOptions = Partial<
+  OptionValues<'poolSize' | 'leaseMs' | 'expediteRcu' | 'overcommitRatio' | 'poolReserve'>
+>;
+
+export const NODE = 'node-a';
+export const LEASE_MS = 4000;
+
+/** The least that each takes, with room for a few files. */
+export const VOLUME_BYTES: Readonly<Record<FsType | 'raw', Bytes>> = {
+  ext4: 32n * MiB,
+  xfs: 304n * MiB,
+  btrfs: 128n * MiB,
+  raw: 16n * MiB,
+};
+
+export const NEVER = new AbortController().signal;
+
+export interface MountedVolume {
+  readonly id: VolumeId;
+  readonly device: AttachedDevice;
+  readonly mountPoint: string;
+}
+
+export class LogLines implements Logger {
+  readonly lines: { readonly fields: LogFields; readonly message: string }[] = [];
+  readonly #add = (fields: LogFields, message: string) => void this.lines.push({ fields, message });
+  readonly debug = this.#add;
+  readonly info = this.#add;
+  readonly warn = this.#add;
+  readonly error = this.#add;
+
+  messages(): readonly string[] {
+    return this.lines.map(({ message }) => message);
+  }
+}
+
+/** Remembers only how many filesystems count as frozen. */
+class FrozenGauge implements Metrics {
+  frozen = 0;
+  readonly rpc = ignore;
+  readonly roundCommitted = ignore;
+  readonly roundAborted = ignore;
+  readonly pool = ignore;
+
+  frozenNow(members: number): void {
+    this.frozen = members;
+  }
+}
+
+export class Rig implements AsyncDisposable {
+  readonly dataDir: string;
+  readonly backend: Backend;
+  readonly directory: NodeDirectory;
+  readonly agent: NodeAgent;
+  readonly log: LogLines;
+  readonly leaseMs: number;
+  readonly #gauge: FrozenGauge;
+  readonly #storage: AsyncDisposable;
+  readonly aborted: unknown[] = [];
+
+  private constructor(
+    dataDir: string,
+    storage: Awaited<ReturnType<typeof openStorage>>,
+    log: LogLines,
+    gauge: FrozenGauge,
+    leaseMs: number,
+  ) {
+    this.dataDir = dataDir;
+    this.backend = storage.backend;
+    this.directory = storage.directory;
+    this.agent = storage.directory.agent(NODE);
+    this.log = log;
+    this.leaseMs = leaseMs;
+    this.#gauge = gauge;
+    this.#storage = storage;
+  }
+
+  static async open(dataDir: string, options: RigOptions = {}): Promise<Rig> {
+    const log = new LogLines();
+    const gauge = new FrozenGauge();
+    const all = {
+      dataDir,
+      backend: 'loop' as const,
+      nodeName: NODE,
+      poolSize: 2n * GiB,
+      leaseMs: LEASE_MS,
+      expediteRcu: true,
+      overcommitRatio: 1000,
+      poolReserve: 5,
+      ...options,
+    };
+    return new Rig(dataDir, await openStorage(all, log, gauge), log, gauge, all.leaseMs);
+  }
+
+  /** What the metrics say. */
+  get frozen(): number {
+    return this.#gauge.frozen;
+  }
+
+  volumeId(name: string): VolumeId {
+    return volumeId(NODE, name);
+  }
+
+  /** A volume as CreateVolume would make it. */
+  async create(name: string, capacityBytes: Bytes, source?: ContentSource): Promise<Volume> {
+    const spec = { id: this.volumeId(name), name, capacityBytes, parameters: {}, ...(source && { source }) };
+    return await this.agent.createVolume(spec, NEVER);
+  }
+
+  /** A volume in use with a filesystem, mounted on a folder of its name. */
+  async volume(scratch: Scratch, name: string, fsType: FsType, bytes = VOLUME_BYTES[fsType]): Promise<MountedVolume> {
+    const { id } = await this.create(name, bytes);
+    const device = await this.backend.attach(id, { readOnly: false });
+    await this.backend.setContent(id, { kind: 'formatting', fsType });
+    await makeFilesystem(device.path, fsType);
+    await this.backend.setContent(id, { kind: 'filesystem', fsType, identity: 'own' });
+    return { id, device, mountPoint: await scratch.mount(name, device.path, fsType) };
+  }
+
+  /** A raw block volume in use. */
+  async rawVolume(name: string, bytes = VOLUME_BYTES.raw): Promise<Omit<MountedVolume, 'mountPoint'>> {
+    const { id } = await this.create(name, bytes);
+    await this.backend.setContent(id, { kind: 'raw' });
+    return { id, device: await this.backend.attach(id, { readOnly: false }) };
+  }
+
+  groupRequest(name: string, volumes: readonly VolumeId[], fenced = true): RoundRequest {
+    const group = { id: groupId(name), name, volumeIds: volumes.toSorted(compare), parameters: {} };
+    return { name, group, members: members(name, volumes), fenced };
+  }
+
+  plan(name: string, volumes: readonly VolumeId[]): RoundPlan {
+    return { token: newToken(), leaseMs: this.leaseMs, ...this.groupRequest(name, volumes) };
+  }
+
+  /** A round of one, as CreateSnapshot runs it. */
+  snapshotRequest(name: string, volume: VolumeId): RoundRequest {
+    return { name, members: [{ volumeId: volume, snapshotId: snapshotId(NODE, name) }], fenced: true };
+  }
+
+  coordinator(directory: NodeDirectory = this.directory): RoundCoordinator {
+    return new RoundCoordinator(directory, this.leaseMs, {
+      committed: () => undefined,
+      aborted: (_request, _token, reason) => void this.aborted.push(reason),
+    });
+  }
+
+  async group(name: string, volumes: readonly VolumeId[], signal = NEVER) {
+    const [record] = await this.coordinator().run(this.groupRequest(name, volumes), signal);
+    if (!record) throw new Error('no record');
+    return record;
+  }
+
+  /** Names in a folder of the pool. */
+  async inPool(...folder: string[]): Promise<readonly string[]> {
+    return (await readdir(path.join(this.dataDir, 'pool', ...folder))).toSorted(compare);
+  }
+
+  async journal(): Promise<readonly string[]> {
+    return await readdir(path.join(this.dataDir, 'journal')).catch(() => []);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#storage[Symbol.asyncDispose]();
+  }
+}
+
+export function members(name: string, volumes: readonly VolumeId[]) {
+  return volumes.map((id) => ({ volumeId: id, snapshotId: memberSnapshotId(NODE, name, id) }));
+}
+
+/** The guard that an agent has started: a child of its process. */
+export async function guardOf(agentPid: number): Promise<number> {
+  const children = await readFile(`/proc/${agentPid}/task/${agentPid}/children`, 'utf8');
+  for (const pid of children.trim().split(' ').filter(Boolean).map(Number)) {
+    const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (commandLine.includes('fence/guard/main')) return pid;
+  }
+  throw new Error(`process ${agentPid} has no guard`);
+}
+
+export function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function ignore(): void {
+  // Nothing that these tests look at.
+}
