@@ -17,6 +17,9 @@ export interface JournalEntry {
 
 const FORMAT = 1;
 
+/** What `writeFileDurably` leaves. */
+const UNFINISHED = /^\.[0-9a-f]+\.json\.[0-9a-f]+\.tmp$/;
+
 export class FreezeJournal {
   readonly #folder: string;
 
@@ -39,6 +42,14 @@ export class FreezeJournal {
     await mkdir(this.#folder, { recursive: true });
     const names = (await readdir(this.#folder)).filter((name) => name.endsWith('.json'));
     return await Promise.all(names.map((name) => this.#read(path.join(this.#folder, name))));
+  }
+
+  /** At start: a crash between writing an entry and giving it its name leaves a file that names nothing frozen. */
+  async removeUnfinished(): Promise<void> {
+    await mkdir(this.#folder, { recursive: true });
+    for (const name of await readdir(this.#folder)) {
+      if (UNFINISHED.test(name)) await rm(path.join(this.#folder, name), { force: true });
+    }
   }
 
   async #read(file: string): Promise<JournalEntry> {
