@@ -14,8 +14,11 @@ export type VolumeId = string;
 export type SnapshotId = string;
 export type GroupId = string;
 
-/** CSI strings are 128 bytes at most (CSI specification, "Size Limits"); the prefix and hash of an id take 32. */
-export const MAX_NODE_NAME_LENGTH = 96;
+/**
+ * The name is a topology value too, which has 63 characters at most (CSI specification, "Topology"). An id, whose prefix
+ * and hash take 32, so stays below the 128 bytes that CSI strings may have.
+ */
+export const MAX_NODE_NAME_LENGTH = 63;
 
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 const HASH_LENGTH = 26;

@@ -1,8 +1,14 @@
-import type { Bytes } from './bytes.ts';
+import { type Bytes, MiB } from './bytes.ts';
 import type { NodeName, SnapshotId, VolumeId } from './ids.ts';
 
 export const FS_TYPES = ['ext4', 'xfs', 'btrfs'] as const;
 export type FsType = (typeof FS_TYPES)[number];
+/** What their mkfs asks for at least: mkfs.xfs refuses less than 300 MiB; the others get no room for a file. */
+export const MIN_FILESYSTEM_BYTES: Readonly<Record<FsType, Bytes>> = {
+  ext4: 8n * MiB,
+  xfs: 300n * MiB,
+  btrfs: 16n * MiB,
+};
 export const DEFAULT_FS_TYPE: FsType = 'ext4';
 
 /**

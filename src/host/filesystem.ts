@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { type Bytes, formatBytes, MiB } from '../core/bytes.ts';
 import { DriverError } from '../core/errors.ts';
-import type { FsType } from '../core/volume.ts';
+import { type FsType, MIN_FILESYSTEM_BYTES } from '../core/volume.ts';
 import { run } from './exec.ts';
 import { BLKGETSIZE64 } from './ioctl.ts';
 import { ioctl } from './libc.ts';
@@ -12,9 +12,6 @@ export { canGrowMounted, growFilesystem, growUnmounted } from './filesystem-grow
 export { filesystemBytes, probeSignature, type Signature } from './filesystem-probe.ts';
 
 const LONG_MS = 600_000;
-
-/** The least device that a filesystem of this type fits on, with room for its journal. */
-const MIN_BYTES: Readonly<Record<FsType, Bytes>> = { ext4: 8n * MiB, xfs: 300n * MiB, btrfs: 16n * MiB };
 
 // Below this, separate block groups for data and metadata waste more than they are worth, or do not fit.
 const BTRFS_MIXED_BELOW = 128n * MiB;
@@ -30,8 +27,8 @@ const EXT4_FEATURES = [
 
 /** @throws DriverError failed-precondition when a device of this size is too small for the type */
 export function requireRoomFor(fsType: FsType, deviceBytes: Bytes): void {
-  if (deviceBytes >= MIN_BYTES[fsType]) return;
-  const least = formatBytes(MIN_BYTES[fsType]);
+  if (deviceBytes >= MIN_FILESYSTEM_BYTES[fsType]) return;
+  const least = formatBytes(MIN_FILESYSTEM_BYTES[fsType]);
   const reason = `${fsType} needs a volume of at least ${least}, this one has ${formatBytes(deviceBytes)}`;
   throw new DriverError('failed-precondition', reason);
 }

@@ -2,7 +2,7 @@ import { type Bytes, maxBytes, minBytes } from '../core/bytes.ts';
 import { DriverError, hasCode, invalidArgument, messageOf, notFound } from '../core/errors.ts';
 import { type NodeName, type VolumeId, volumeId } from '../core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
-import type { Content, ContentSource, Volume } from '../core/volume.ts';
+import { type Content, type ContentSource, type FsType, MIN_FILESYSTEM_BYTES, type Volume } from '../core/volume.ts';
 import { listPages } from './list-pages.ts';
 import { agentOf, askEveryNode, needAnswerOf } from './nodes.ts';
 import { candidates, type Pin } from './placement.ts';
@@ -106,8 +106,8 @@ export class VolumeService {
     const refusals: DriverError[] = [];
     for (const node of nodes) {
       const agent = this.#directory.agent(node);
-      const { name, range, source, parameters } = request;
-      const capacityBytes = sizeOfNewVolume(range, agent.limits, sourceBytes);
+      const { name, range, source, parameters, fsType } = request;
+      const capacityBytes = sizeOfNewVolume(range, limitsFor(agent.limits, fsType), sourceBytes);
       const spec = { id: volumeId(node, name), name, capacityBytes, ...(source && { source }), parameters };
       try {
         return await agent.createVolume(spec, signal);
@@ -140,6 +140,13 @@ export class VolumeService {
     }
     return { node: agent.node, what, content, sizeBytes: 'sizeBytes' in found ? found.sizeBytes : found.capacityBytes };
   }
+}
+
+/** A volume is at least as large as the filesystem needs that will be made on it. */
+function limitsFor(limits: NodeAgent['limits'], fsType: FsType | undefined): NodeAgent['limits'] {
+  const { sizeGranularity, minVolumeBytes, maxVolumeBytes } = limits;
+  const least = fsType === undefined ? minVolumeBytes : maxBytes(minVolumeBytes, MIN_FILESYSTEM_BYTES[fsType]);
+  return { sizeGranularity, minVolumeBytes: least, maxVolumeBytes };
 }
 
 const NO_CAPACITY: AvailableCapacity = { availableBytes: 0n, maxVolumeBytes: 0n, minVolumeBytes: 0n };

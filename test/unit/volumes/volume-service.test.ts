@@ -164,6 +164,17 @@ describe('sizes', () => {
     await expect(volumes.create(ask({ range }), noSignal)).rejects.toMatchObject({ code: 'out-of-range' });
   });
 
+  test('a volume has room for the filesystem that it is to be mounted as', async () => {
+    const { volumes } = setUp();
+    const small = { requiredBytes: 64n * MiB };
+    const xfs = await volumes.create(ask({ name: 'xfs', range: small, fsType: 'xfs' }), noSignal);
+    expect(xfs.capacityBytes).toBe(300n * MiB);
+    const ext4 = await volumes.create(ask({ name: 'ext4', range: small, fsType: 'ext4' }), noSignal);
+    expect(ext4.capacityBytes).toBe(64n * MiB);
+    const tooSmall = ask({ name: 'x', range: { limitBytes: 299n * MiB }, fsType: 'xfs' });
+    await expect(volumes.create(tooSmall, noSignal)).rejects.toMatchObject({ code: 'out-of-range' });
+  });
+
   test('what the pool cannot hold is resource-exhausted, to the byte', async () => {
     const { volumes } = setUp();
     await expect(volumes.create(ask({ range: { requiredBytes: 2n ** 46n } }), noSignal)).rejects.toMatchObject({
