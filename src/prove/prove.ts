@@ -43,7 +43,7 @@ export async function prove(options: ProveOptions, progress: Progress, signal: A
   const { driver, session, failure } = gathered;
   return reportOf(plan, {
     ...(driver && { driver }),
-    check: session ? checkText(session.mode) : 'not reached',
+    check: session ? checkText(session.restorer.mode) : 'not reached',
     bufferedCounts: session?.bufferedCounts ?? false,
     rounds,
     writers: session
@@ -70,7 +70,7 @@ async function run(
   if (!driver.groups) progress({ kind: 'note', text: 'the driver has no group snapshots: they are taken one by one' });
   const session = await openSession(plan, client, driver, cleanup, progress, signal);
   gathered.session = session;
-  progress({ kind: 'note', text: checkText(session.mode) });
+  progress({ kind: 'note', text: checkText(session.restorer.mode) });
   progress({ kind: 'step', text: `taking ${plan.rounds} group snapshots` });
   const random = new Random(plan.seed);
   for (let index = 0; index < plan.rounds; index++) {

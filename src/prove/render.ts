@@ -4,7 +4,7 @@ import { formatTable } from '../core/table.ts';
 import type { ProveEvent } from './events.ts';
 import { VIOLATION_KINDS, type Violation } from './judge.ts';
 import { formatMs, paint, rule } from './paint.ts';
-import { STREAMS } from './record.ts';
+import { STREAMS, type Stream } from './record.ts';
 import { countedViolations, type ProveReport, type RoundReport, type Spread, type WriterReport } from './report.ts';
 
 const SHOWN_VIOLATIONS = 5;
@@ -121,15 +121,20 @@ function violationsTable({ violationsByKind, bufferedCounts, rounds }: ProveRepo
     { title: `buffered writes${uncounted}`, align: 'right' as const },
     { title: 'filesystems', align: 'right' as const },
   ];
-  const examples = rounds.flatMap((round) =>
-    countedViolations(round, bufferedCounts).map(
-      ({ kind, volume, detail }) => `  round ${round.round}, ${kind}: volume ${volume + 1} ${detail}`,
-    ),
-  );
+  // Those of durable writes first: they say most.
+  const places = [...(['durable', 'filesystem'] as const), ...(bufferedCounts ? (['buffered'] as const) : [])];
+  const examples = places.flatMap((place) => rounds.flatMap((round) => exampleLines(round, place)));
   const more = examples.length - SHOWN_VIOLATIONS;
   const shown = examples.slice(0, SHOWN_VIOLATIONS);
   if (more > 0) shown.push(`  and ${more} more; --json has all`);
   return [table(columns, rows), ...(shown.length > 0 ? [shown.join('\n')] : [])].join('\n\n');
+}
+
+function exampleLines({ round, violations }: RoundReport, place: Stream | 'filesystem'): string[] {
+  const where = place === 'filesystem' ? '' : `${place} writes, `;
+  return violations[place].map(
+    ({ kind, volume, detail }) => `  round ${round}, ${where}${kind}: volume ${volume + 1} ${detail}`,
+  );
 }
 
 function verdict({

@@ -5,7 +5,7 @@ import { constants } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bytes } from '../core/bytes.ts';
-import { messageOf } from '../core/errors.ts';
+import { DriverError, type ErrorCode, messageOf } from '../core/errors.ts';
 import { FS_TYPES, type FsType } from '../core/volume.ts';
 import { checkFilesystem } from '../host/filesystem.ts';
 import { mount, unmount } from '../host/mount.ts';
@@ -43,31 +43,59 @@ export interface Restored {
   readonly unclean?: string;
 }
 
-export class Restorer {
-  readonly #volumes: VolumeCalls;
-  readonly #mode: RestoreMode;
-  readonly #folder: string;
+/** Codes by which a driver says that it gives no block device of what was a filesystem. */
+const REFUSALS: readonly ErrorCode[] = ['invalid-argument', 'failed-precondition', 'unimplemented', 'out-of-range'];
 
-  constructor(volumes: VolumeCalls, mode: RestoreMode, folder: string) {
+export class Restorer {
+  readonly #volumes: Pick<VolumeCalls, 'create' | 'publish'>;
+  readonly #folder: string;
+  #mode: RestoreMode;
+  /** Once it has, a refusal is an error. */
+  #gaveDevices = false;
+
+  constructor(volumes: Pick<VolumeCalls, 'create' | 'publish'>, mode: RestoreMode, folder: string) {
     this.#volumes = volumes;
     this.#mode = mode;
     this.#folder = folder;
   }
 
+  get mode(): RestoreMode {
+    return this.#mode;
+  }
+
+  /** Restores and reads; a driver that refuses to give the copy as a device is asked for a mounted one, now and later. */
   async restore(request: RestoreRequest, scope: CleanupScope, signal: AbortSignal): Promise<Restored> {
+    const mode = this.#mode;
+    try {
+      return await this.#restoreAs(mode, request, scope, signal);
+    } catch (error) {
+      const refused = error instanceof DriverError && REFUSALS.includes(error.code);
+      if (mode.kind !== 'checked' || this.#gaveDevices || !refused) throw error;
+      await scope.release();
+      const why = `the driver gives no device of a restored volume (${error.message})`;
+      this.#mode = { kind: 'mounted', fsType: mode.fsType, why };
+      // Under another name: the driver may know the first one with the capability that it refused later.
+      return await this.#restoreAs(this.#mode, { ...request, name: `${request.name}-m` }, scope, signal);
+    }
+  }
+
+  async #restoreAs(
+    mode: RestoreMode,
+    request: RestoreRequest,
+    scope: CleanupScope,
+    signal: AbortSignal,
+  ): Promise<Restored> {
     const { name, snapshotId, bytes } = request;
-    const access: Access =
-      this.#mode.kind === 'mounted' ? { kind: 'mount', fsType: this.#mode.fsType } : { kind: 'block' };
+    const access: Access = mode.kind === 'mounted' ? { kind: 'mount', fsType: mode.fsType } : { kind: 'block' };
     const volume = await this.#volumes.create({ name, bytes, access, snapshotId }, scope);
     signal.throwIfAborted();
     // A journal that must be replayed is, even by a read-only mount: only what we mount ourselves must be writable.
-    const path = await this.#volumes.publish(volume, name, access, this.#mode.kind !== 'checked', scope);
+    const path = await this.#volumes.publish(volume, name, access, mode.kind !== 'checked', scope);
     signal.throwIfAborted();
-    if (this.#mode.kind !== 'checked') {
-      const kind = this.#mode.kind === 'raw' ? 'block' : 'mount';
-      return { readings: await readAll(path, kind, request) };
-    }
-    return await this.#checkAndRead(path, this.#mode.fsType, request, scope, signal);
+    if (mode.kind !== 'checked')
+      return { readings: await readAll(path, mode.kind === 'raw' ? 'block' : 'mount', request) };
+    this.#gaveDevices = true;
+    return await this.#checkAndRead(path, mode.fsType, request, scope, signal);
   }
 
   async #checkAndRead(

@@ -14,7 +14,7 @@ import { Load } from './load.ts';
 import type { ProvePlan } from './options.ts';
 import { LOAD_OFFSET, regionOf } from './places.ts';
 import type { Stream } from './record.ts';
-import { type RestoreMode, Restorer, restoreModeOf } from './restore.ts';
+import { Restorer, restoreModeOf } from './restore.ts';
 import { type Access, type CsiVolume, removeFolder, VolumeCalls } from './volumes.ts';
 import { OrderedWriter } from './writer.ts';
 
@@ -29,7 +29,6 @@ export interface Session {
   readonly volumes: readonly CsiVolume[];
   readonly writers: Readonly<Record<Stream, OrderedWriter>>;
   readonly load: Load | undefined;
-  readonly mode: RestoreMode;
   readonly restorer: Restorer;
   readonly bufferedCounts: boolean;
 }
@@ -79,7 +78,6 @@ export async function openSession(
     volumes: made.map(({ csiVolume }) => csiVolume),
     writers: { durable, buffered },
     load,
-    mode,
     restorer: new Restorer(calls, mode, folder),
     bufferedCounts: plan.countBuffered ?? (driver.name === DRIVER_NAME && plan.accessType === 'mount'),
   };

@@ -1,4 +1,4 @@
-import { mkdir, rmdir } from 'node:fs/promises';
+import { mkdir, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bytes } from '../core/bytes.ts';
 import { DriverError, isErrno } from '../core/errors.ts';
@@ -82,7 +82,7 @@ export class VolumeCalls {
       const request = { volumeId: volume.id, targetPath };
       await persist((options) => this.#client.node.NodeUnpublishVolume(request, options));
       // The driver's duty by the specification; some leave it.
-      await removeFolder(targetPath);
+      await removePlace(targetPath);
     });
     const request = { ...common, targetPath, readonly, ...(stagingTargetPath !== undefined && { stagingTargetPath }) };
     await persist((options) => this.#client.node.NodePublishVolume(request, options));
@@ -136,6 +136,16 @@ export async function removeFolder(path: string): Promise<void> {
     await rmdir(path);
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw error;
+  }
+}
+
+/** A folder, or the file that a block device was mounted on; while something still is, it is busy and stays. */
+async function removePlace(path: string): Promise<void> {
+  try {
+    await removeFolder(path);
+  } catch (error) {
+    if (!isErrno(error, 'ENOTDIR')) throw error;
+    await unlink(path);
   }
 }
 
