@@ -10,6 +10,7 @@ import type { VolumeId } from '../core/ids.ts';
 import {
   type CutNode,
   type FrozenNode,
+  type MemberEvidence,
   newToken,
   type PreparedNode,
   type RoundPlan,
@@ -82,7 +83,7 @@ export class NodeRounds {
       freezeStartedMs: 0,
       frozenAtMs: [],
       frozenNow: 0,
-      expiry: setTimeout(() => void this.#expire(plan.token), PREPARED_LIMIT_MS),
+      expiry: setTimeout(() => this.#expire(plan.token), PREPARED_LIMIT_MS),
     });
     return { quiescence: targets.map(quiescenceOf) };
   }
@@ -102,9 +103,20 @@ export class NodeRounds {
     return { leaseLeftMs: Math.min(leaseLeftMs, round.plan.leaseMs) };
   }
 
-  /** Cuts every member, thaws, and seals the cut. Past the lease it refuses, and what was cut is aborted. */
+  /** Cuts every member, thaws, and seals the cut. Past the lease it refuses; what fails is thawed and aborted at once. */
   async cut(token: RoundToken): Promise<CutNode> {
     const round = this.#step(token, 'cut');
+    try {
+      return { evidence: await this.#cutAndSeal(round) };
+    } catch (error) {
+      // It was never sealed, so no commit may come any more; whoever leads the round hears of the first failure only.
+      round.state = 'aborted';
+      await this.abort(token).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #cutAndSeal(round: Round): Promise<readonly MemberEvidence[]> {
     assertLease(round.session, 'the cut');
     const cutAt = new Map<VolumeId, number>();
     await this.#cutMembers(round, cutAt);
@@ -117,9 +129,9 @@ export class NodeRounds {
     await failpoint('round.thawed');
     const { thawedAtMs } = thawed;
     const evidence = evidenceOf({ ...round, cutAtMs: cutAt, thawedAtMs, leaseLeftMs });
-    await this.#backend.sealCut(token, evidence);
+    await this.#backend.sealCut(round.plan.token, evidence);
     await failpoint('round.sealed');
-    return { evidence };
+    return evidence;
   }
 
   /** Also of a round that this process does not know: its cut may have been sealed before a restart. */
@@ -143,14 +155,15 @@ export class NodeRounds {
   }
 
   /** The coordinator has gone: the guard has thawed or will; what was cut and not sealed is deleted. */
-  async #expire(token: RoundToken): Promise<void> {
+  #expire(token: RoundToken): void {
     const round = this.#rounds.get(token);
-    if (round && nextState(round.state, 'expire') === 'aborted') await this.abort(token);
+    // Nobody waits here; what can't be deleted now is swept at the next start.
+    if (round && nextState(round.state, 'expire') === 'aborted') void this.abort(token).catch(() => undefined);
   }
 
   #expireIn(round: Round, ms: number): void {
     clearTimeout(round.expiry);
-    round.expiry = setTimeout(() => void this.#expire(round.plan.token), ms);
+    round.expiry = setTimeout(() => this.#expire(round.plan.token), ms);
   }
 
   #forget(token: RoundToken): void {
@@ -191,7 +204,9 @@ export class NodeRounds {
     const fenced = plan.members.filter((_, i) => targets[i]?.kind !== 'unfenceable');
     for (const { volumeId } of unfenced) await cutOne(volumeId);
     if (plan.fenced) {
-      await Promise.all(fenced.map(({ volumeId }) => cutOne(volumeId)));
+      // All have ended, also when one fails: what is under way must not be undone.
+      const outcomes = await Promise.allSettled(fenced.map(({ volumeId }) => cutOne(volumeId)));
+      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     } else {
       // The negative control: without a fence, and one after the other, as drivers do that have none.
       for (const { volumeId } of fenced) {
