@@ -15,6 +15,7 @@ import type { NodeName, VolumeId } from '../../core/ids.ts';
 import type { MemberEvidence, RoundPlan, RoundToken } from '../../core/round.ts';
 import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
 import { renameDurably, syncFile, syncFolder, unlinkDurably, writeFileDurably } from '../../host/durable-file.ts';
+import { exists } from '../../host/exists.ts';
 import { cloneFile } from '../../host/reflink.ts';
 import { allocatedBytes } from '../../host/sparse-file.ts';
 import { COMMITTED, type Layout, SEALED } from './layout.ts';
@@ -106,10 +107,17 @@ export class Cuts {
   /** Deletes a whole cut: a group, or the one snapshot of a CreateSnapshot. */
   async delete(record: CutRecord): Promise<void> {
     await failpoint('snapshot.delete.start');
-    await unlinkDurably(this.#record(record.token, COMMITTED));
-    this.#store.removeCut(record);
-    await failpoint('snapshot.delete.unrecorded');
-    await this.#trash.discard(this.#layout.cut(record.token));
+    const file = this.#record(record.token, COMMITTED);
+    try {
+      await unlinkDurably(file);
+    } finally {
+      // Also when it could not be synced: what is not on disk must not be in memory. The next call does not find it.
+      if (!(await exists(file))) {
+        this.#store.removeCut(record);
+        await failpoint('snapshot.delete.unrecorded');
+        await this.#trash.discard(this.#layout.cut(record.token));
+      }
+    }
   }
 
   async #readSealed(file: string, token: RoundToken): Promise<string> {

@@ -13,6 +13,7 @@ import { failpoint } from '../../core/failpoint.ts';
 import { nodeOf, type VolumeId } from '../../core/ids.ts';
 import type { Content, Volume, VolumeSpec } from '../../core/volume.ts';
 import { syncFile, unlinkDurably, writeFileDurably } from '../../host/durable-file.ts';
+import { exists } from '../../host/exists.ts';
 import { cloneFile } from '../../host/reflink.ts';
 import { createSparseFile, growSparseFile } from '../../host/sparse-file.ts';
 import type { Devices } from './devices.ts';
@@ -66,21 +67,34 @@ export class Volumes {
       await failpoint('volume.create.recorded');
       return volume;
     } catch (error) {
-      if (!this.#store.volumes.get(spec.id)) await rm(image, { force: true });
+      if (!this.#store.volumes.get(spec.id)) {
+        // The record too: a failure to sync it comes after it has got its name.
+        await rm(this.#layout.volumeRecord(spec.id), { force: true });
+        await rm(image, { force: true });
+      }
       throw error;
     }
   }
 
   async delete(id: VolumeId): Promise<void> {
-    if (!this.#store.volumes.get(id)) return;
+    if (!this.#store.volumes.get(id)) {
+      // What a deletion that failed half way has left.
+      await this.#trash.discard(this.#layout.volumeImage(id));
+      return;
+    }
     const devices = await this.#devices.of(id);
     if (devices.length > 0) {
       const names = devices.map((device) => device.path).join(', ');
       throw new DriverError('failed-precondition', `volume ${id} is in use on this node (${names}): unstage it first`);
     }
     await failpoint('volume.delete.start');
-    await unlinkDurably(this.#layout.volumeRecord(id));
-    this.#store.removeVolume(id);
+    const record = this.#layout.volumeRecord(id);
+    try {
+      await unlinkDurably(record);
+    } finally {
+      // Also when it could not be synced: what is not on disk must not be in memory, or a retry of its creation finds it.
+      if (!(await exists(record))) this.#store.removeVolume(id);
+    }
     await failpoint('volume.delete.unrecorded');
     await this.#trash.discard(this.#layout.volumeImage(id));
   }
