@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { DriverError, type ErrorCode } from '../core/errors.ts';
+import { DriverError, type ErrorCode, isErrno } from '../core/errors.ts';
 import type { CallContext } from './types.ts';
 
 /** The one table between our codes and gRPC's (CSI specification, "Error Scheme"). */
@@ -23,6 +23,9 @@ const DRIVER_CODES = new Map<number, ErrorCode>(
   (Object.entries(GRPC_CODES) as [ErrorCode, status][]).map(([code, grpcCode]) => [grpcCode, code]),
 );
 
+/** A full disk is nobody's fault, whatever call it happens to: callers try again. */
+const NO_SPACE = ['ENOSPC', 'EDQUOT'] as const;
+
 /** Messages travel in a header, percent-encoded: bounded so that no peer refuses the answer for its size. */
 const MAX_MESSAGE_LENGTH = 1024;
 
@@ -36,6 +39,9 @@ export interface WireStatus {
  * request id, and the log the rest.
  */
 export function toStatus(error: unknown, context: Pick<CallContext, 'requestId'>): WireStatus {
+  if (isErrno(error, ...NO_SPACE)) {
+    return { code: status.RESOURCE_EXHAUSTED, details: `no space is left on the node (request ${context.requestId})` };
+  }
   if (!(error instanceof DriverError)) {
     return {
       code: status.INTERNAL,
@@ -48,6 +54,7 @@ export function toStatus(error: unknown, context: Pick<CallContext, 'requestId'>
 
 /** The name of the code that `toStatus` gives, for logs and metrics: `INVALID_ARGUMENT`. */
 export function statusName(error: unknown): string {
+  if (isErrno(error, ...NO_SPACE)) return 'RESOURCE_EXHAUSTED';
   const code = error instanceof DriverError ? GRPC_CODES[error.code] : status.INTERNAL;
   return status[code] ?? String(code);
 }
