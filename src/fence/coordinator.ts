@@ -55,6 +55,7 @@ export class RoundCoordinator {
     try {
       await this.#fenceAndCut(request, token, participants, signal);
       signal.throwIfAborted();
+      await failpoint('coordinator.decide');
     } catch (reason) {
       // Not under the caller's signal: what was begun must be undone, also when the caller has gone.
       try {
@@ -64,8 +65,7 @@ export class RoundCoordinator {
       }
       throw reason;
     }
-    await failpoint('coordinator.decide');
-    const records = await this.#commit(token, participants);
+    const records = await this.#commit(request, token, participants);
     this.#observer.committed(request, token, records, windowOf(records));
     return records;
   }
@@ -103,10 +103,22 @@ export class RoundCoordinator {
   }
 
   /** Not under the caller's signal: from the first commit on there is no way back. */
-  async #commit(token: RoundToken, [decider, ...others]: readonly Participant[]): Promise<readonly CutRecord[]> {
+  async #commit(
+    request: RoundRequest,
+    token: RoundToken,
+    [decider, ...others]: readonly Participant[],
+  ): Promise<readonly CutRecord[]> {
     if (!decider) return [];
     const signal = neverAborted();
-    const decision = await decider.agent.commit(token, signal);
+    const decision = await decider.agent.commit(token, signal).catch(async (reason: unknown) => {
+      // Who is away may have committed. Who could not, aborts; should it be committed all the same, it refuses to.
+      if (!hasCode(reason, 'unavailable')) {
+        await decider.agent.abort(token, signal);
+        await this.#abort(token, others);
+        this.#observer.aborted(request, token, reason);
+      }
+      throw reason;
+    });
     return [decision, ...(await onAll(others, ({ agent }) => agent.commit(token, signal)))];
   }
 

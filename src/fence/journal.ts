@@ -5,6 +5,7 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { DriverError } from '../core/errors.ts';
+import { failpoint } from '../core/failpoint.ts';
 import type { RoundToken } from '../core/round.ts';
 import { writeFileDurably } from '../host/durable-file.ts';
 
@@ -34,6 +35,7 @@ export class FreezeJournal {
 
   /** Not synced: after a power cut nothing is frozen, and thawing what is not frozen does no harm. */
   async remove(token: RoundToken): Promise<void> {
+    await failpoint('journal.remove');
     await rm(this.#path(token), { force: true });
   }
 

@@ -136,8 +136,12 @@ export class NodeRounds {
 
   /** Also of a round that this process does not know: its cut may have been sealed before a restart. */
   async commit(token: RoundToken): Promise<CutRecord> {
-    if (this.#rounds.has(token)) this.#step(token, 'commit');
-    const record = await this.#backend.commitCut(token);
+    const round = this.#rounds.has(token) ? this.#step(token, 'commit') : undefined;
+    const record = await this.#backend.commitCut(token).catch((error: unknown) => {
+      // Sealed it still is: whoever leads the round may try again, or abort.
+      if (round) round.state = 'sealed';
+      throw error;
+    });
     this.#forget(token);
     await failpoint('round.committed');
     return record;
