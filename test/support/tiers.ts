@@ -23,6 +23,7 @@ export const TIERS: readonly Tier[] = [
   jestTier('unit', false),
   jestTier('contract', true),
   jestTier('integration', true),
+  { name: 'vm', needsRoot: true, run: runVmTier },
   { name: 'sanity', needsRoot: true, run: runSanityTier },
   jestTier('prove', true),
   jestTier('fault', true),
@@ -33,6 +34,12 @@ async function runChecks({ signal }: TestRun): Promise<Tally> {
   for (const script of ['check:format', 'check:types', 'check:promises'])
     tallies.push(verdict((await stream(['npm', 'run', '--silent', script], signal)) === 0));
   return addUp(tallies);
+}
+
+/** What needs device-mapper, and the machine that has it where this one has not. */
+async function runVmTier(run: TestRun): Promise<Tally> {
+  if ((await stream(['tools/ensure-packages.sh', '--lvm'], run.signal)) !== 0) return verdict(false);
+  return await runJest('vm', run, true);
 }
 
 async function runSanityTier({ signal }: TestRun): Promise<Tally> {
