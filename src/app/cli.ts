@@ -22,6 +22,7 @@ export interface CliContext {
 export function defineRole<K extends OptionKey>(command: Command, role: Role<K>, context: CliContext): void {
   const { environment, signal } = context;
   command.description(role.description);
+  const attributes = new Map<string, string>();
   for (const key of role.options) {
     const { value, help, fallback, hidden }: OptionRow<unknown> = OPTIONS[key];
     if (hidden && !TEST_BUILD) continue;
@@ -29,14 +30,27 @@ export function defineRole<K extends OptionKey>(command: Command, role: Role<K>,
     const form = value === undefined ? flagOf(key) : `${flagOf(key)} <${value}>`;
     const option = new Option(form, `${help} (${detail.join(', ')})`);
     command.addOption(hidden ? option.hideHelp() : option);
+    attributes.set(key, option.attributeName());
   }
   command.option('--config <file>', `YAML file with any of these options (env: ${CONFIG_VARIABLE})`);
-  command.action(async (given: Record<string, string | true | undefined>) => {
-    const flags = Object.fromEntries(Object.entries(given).map(([key, text]) => [key, text === true ? 'on' : text]));
-    const file = flags.config ?? environment[CONFIG_VARIABLE];
+  command.action(async (given: Readonly<Record<string, string | boolean | undefined>>) => {
+    const flags = Object.fromEntries([...attributes].map(([key, attribute]) => [key, flagText(given, key, attribute)]));
+    const file = typeof given.config === 'string' ? given.config : environment[CONFIG_VARIABLE];
     const options = await readOptions(role.options, { flags, environment, file });
     context.exitCode = await role.run(options, signal);
   });
+}
+
+/** What a flag says: a switch says `on`. Commander takes `--no-x` for the opposite of a `--x`, which is on by default. */
+function flagText(
+  given: Readonly<Record<string, string | boolean | undefined>>,
+  key: string,
+  attribute: string,
+): string | undefined {
+  const value = given[attribute];
+  if (typeof value === 'string') return value;
+  const isSet = key === attribute ? value === true : value === false;
+  return isSet ? 'on' : undefined;
 }
 
 export function newProgram(): Command {

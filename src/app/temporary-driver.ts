@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BACKENDS } from '../backends/registry.ts';
+import { TEST_BUILD } from '../core/build.ts';
 import { type Bytes, GiB } from '../core/bytes.ts';
 import { DriverError, hasCode } from '../core/errors.ts';
 import type { Logger } from '../core/observe.ts';
@@ -27,6 +28,8 @@ const START_LIMIT_MS = 60_000;
 const DEFAULT_POOL_BYTES: Bytes = 16n * GiB;
 /** Many small volumes come and go, and few bytes are ever written to them. */
 const FLAGS = ['--log-level', 'warn', '--overcommit-ratio', '1000'];
+/** Without the fence, members are cut one after the other; a pause between them shows what that comes to. */
+const TEST_FLAGS = TEST_BUILD ? ['--failpoints', 'round.unfenced-pause=sleep:10'] : [];
 
 export interface TemporaryDriver extends AsyncDisposable {
   readonly endpoint: string;
@@ -59,6 +62,7 @@ export async function startTemporaryDriver(poolBytes: Bytes = DEFAULT_POOL_BYTES
       '--data-dir',
       dataDir,
       ...FLAGS,
+      ...TEST_FLAGS,
       '--pool-size',
       String(poolBytes),
     ],

@@ -111,9 +111,8 @@ export class RoundCoordinator {
     if (!decider) return [];
     const signal = neverAborted();
     const decision = await decider.agent.commit(token, signal).catch(async (reason: unknown) => {
-      // Who is away may have committed. Who could not, aborts; should it be committed all the same, it refuses to.
-      if (!hasCode(reason, 'unavailable')) {
-        await decider.agent.abort(token, signal);
+      // Who is away may have committed, and so may who refuses to abort: then the next call finishes the round.
+      if (!hasCode(reason, 'unavailable') && (await succeeds(decider.agent.abort(token, signal)))) {
         await this.#abort(token, others);
         this.#observer.aborted(request, token, reason);
       }
@@ -177,6 +176,13 @@ function findUnfenced(
     );
   }
   return unfenced[0]?.participant;
+}
+
+async function succeeds(work: Promise<unknown>): Promise<boolean> {
+  return await work.then(
+    () => true,
+    () => false,
+  );
 }
 
 function neverAborted(): AbortSignal {

@@ -28,10 +28,12 @@ const COLUMNS: readonly Column[] = [
 
 /** @returns true when the check held */
 export async function demo(options: DemoOptions, print: (text: string) => void, signal: AbortSignal): Promise<boolean> {
-  const { rounds = ROUNDS, unfencedRounds = 0, ...rest } = options;
+  const { rounds = ROUNDS, unfencedRounds = 0, windowOf, ...rest } = options;
   const say = (text: string) => print(`${text}\n`);
   const check = async (noFence: boolean, count: number) => {
-    const settings = { ...rest, volumes: VOLUMES, rounds: count, accessType: 'mount' as const, noFence };
+    const shared = { ...rest, volumes: VOLUMES, rounds: count, accessType: 'mount' as const };
+    // Without a fence there is no window to show.
+    const settings = noFence ? { ...shared, noFence } : { ...shared, ...(windowOf && { windowOf }) };
     let begun = false;
     const report = await prove(
       settings,
@@ -117,7 +119,7 @@ function rowOf(round: RoundReport, bufferedCounts: boolean): string[] {
 function verdictOf(round: RoundReport, bufferedCounts: boolean): string {
   const [first] = countedViolations(round, bufferedCounts);
   if (!first) return paint('green', 'consistent');
-  const writer = round.violations.buffered.includes(first) ? 'of the second writer, ' : '';
+  const writer = round.violations.buffered.includes(first) ? 'second writer: ' : '';
   return paint('red', `BROKEN: ${writer}volume ${first.volume + 1} ${first.detail}`);
 }
 

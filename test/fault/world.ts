@@ -31,6 +31,7 @@ export class World implements AsyncDisposable {
   volumeIds: readonly string[] = [];
   writers: Writers | undefined;
   readonly #options: ServeOptions;
+  #owned: Scratch | undefined;
 
   private constructor(scratch: Scratch, serve: Serve, options: ServeOptions) {
     this.scratch = scratch;
@@ -41,10 +42,16 @@ export class World implements AsyncDisposable {
   static async open({ quiet = false, ...options }: WorldOptions = {}): Promise<World> {
     await using undo = new AsyncDisposableStack();
     const scratch = undo.use(await Scratch.open());
-    const world = new World(scratch, await Serve.start(scratch, options), options);
+    const world = await World.enter(scratch, options);
     undo.move();
+    world.#owned = scratch;
     if (!quiet) await world.#populate();
     return world;
+  }
+
+  /** In a folder that is the caller's, with whatever is there already. */
+  static async enter(scratch: Scratch, options: ServeOptions = {}): Promise<World> {
+    return new World(scratch, await Serve.start(scratch, options), options);
   }
 
   get csi(): Csi {
@@ -136,13 +143,13 @@ export class World implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await using cleaning = new AsyncDisposableStack();
-    cleaning.use(this.scratch);
+    if (this.#owned) cleaning.use(this.#owned);
     if (this.writers) cleaning.use(this.writers);
     cleaning.use(this.serve);
     for (const { pid } of await processesOf(this.scratch)) this.scratch.owns(pid);
     for (const { pid } of await processesOf(this.scratch)) signal(pid, 'SIGKILL');
     // A writer that is blocked ends only when it is thawed, and nobody else is left to do that.
-    for (const { mountPoint } of await this.scratch.mounts()) await thawIfFrozen(mountPoint);
+    for (const { mountPoint } of await this.scratch.mounts()) await thawIfFrozen(mountPoint).catch(() => false);
   }
 
   async #populate(): Promise<void> {

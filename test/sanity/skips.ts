@@ -45,7 +45,7 @@ export const SKIPS: readonly Skip[] = [
   },
   {
     what: 'ListVolumes pagination while volumes come and go',
-    reason: 'csi-sanity itself marks it pending and never runs it; our contract tests do',
+    reason: 'csi-sanity itself marks it pending and never runs it; tests of ours do',
     specs: [
       `${CONTROLLER} ListVolumes pagination should detect volumes added between pages and accept tokens when the last volume from a page is deleted`,
     ],

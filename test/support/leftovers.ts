@@ -3,8 +3,9 @@
  *
  * A run works below one folder of its own, which is also the TMPDIR of all it starts. So what is ours is told from what
  * belongs to others by that folder: in a mount point, in the file behind a loop device, in a process's environment.
- * The guard has an environment without it; a guard that outlived its agent is known by its parent. The temporary drivers
- * of `demo` and `prove` have their folders elsewhere; those that are new and that no process uses are ours.
+ * The guard has an environment without it; a guard that outlived its agent is known by its parent.
+ * Pools are made in /var/tmp, because /tmp may be in memory. What is new there, loop devices whose image is gone, and the
+ * RCU switch are looked at only while nobody else runs Cofferdam or its tests here: they could be theirs.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -12,7 +13,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from './command.ts';
 
-const TEMPORARY_DRIVERS = '/var/tmp/cofferdam';
+const SHARED_PLACE = '/var/tmp';
+const OUR_PROGRAM = /jest\.js|(src|dist|test|bench)\/\S*(main|run)\.(ts|js)/;
 const RCU_EXPEDITED = '/sys/kernel/rcu_expedited';
 /** Loop devices detach, and killed processes end, a little later than the call that asked for it returns. */
 const GRACE_MS = 10_000;
@@ -23,8 +25,6 @@ interface LoopDevice {
 }
 
 interface Leftovers {
-  /** Folders of ours. */
-  readonly roots: readonly string[];
   readonly processes: readonly number[];
   readonly mounts: readonly string[];
   readonly loops: readonly LoopDevice[];
@@ -36,7 +36,7 @@ export class Traces {
   readonly folder: string;
   readonly #loopsBefore = new Set(loopDevices().map(({ device }) => device));
   readonly #processesBefore = new Set(processes());
-  readonly #driversBefore = new Set(temporaryDrivers());
+  readonly #sharedBefore = new Set(sharedFolders());
   readonly #rcuBefore = rcuExpedited();
 
   constructor(folder: string) {
@@ -53,54 +53,71 @@ export class Traces {
     }
   }
 
-  /** Ends, thaws, unmounts, detaches and deletes what is ours; what resists stays and is told. */
-  clean(): readonly string[] {
-    const { processes, mounts, rcuRaised } = this.#look();
-    for (const pid of processes) attempt(() => process.kill(pid, 'SIGKILL'));
+  /** Ends, thaws, unmounts, detaches and deletes what is below our folder: nothing else is certainly ours. */
+  clean(): void {
+    const below = (place: string) => isBelow(this.folder, place);
+    for (const pid of processes().filter((id) => this.#started(id))) attempt(() => process.kill(pid, 'SIGKILL'));
     // The last mounted first; thawed first, because an unmounted frozen filesystem keeps its device for ever.
-    for (const mount of mounts.toReversed()) {
+    for (const mount of mountPoints().filter(below).toReversed()) {
       attempt(() => execFileSync('fsfreeze', ['--unfreeze', mount], { stdio: 'ignore' }));
       attempt(() => execFileSync('umount', [mount], { stdio: 'ignore' }));
     }
-    for (const { device } of this.#look().loops)
+    for (const { device } of loopDevices().filter(({ file }) => below(file)))
       attempt(() => execFileSync('losetup', ['--detach', device], { stdio: 'ignore' }));
-    if (rcuRaised) attempt(() => execFileSync('sh', ['-c', `echo ${this.#rcuBefore} > ${RCU_EXPEDITED}`]));
     // Never through a mount: what is mounted may be somebody's data.
-    const after = this.#look();
-    for (const root of after.roots.filter((folder) => !after.mounts.some((mount) => isBelow(folder, mount))))
-      attempt(() => rmSync(root, { recursive: true, force: true }));
-    return describe(this.#look());
+    if (!mountPoints().some(below)) attempt(() => rmSync(this.folder, { recursive: true, force: true }));
+  }
+
+  #started(pid: number): boolean {
+    return hasVariable(pid, `TMPDIR=${this.folder}`);
   }
 
   #look(): Leftovers {
-    const roots = [this.folder, ...this.#abandonedDrivers()];
+    const ours = processes().filter(
+      (pid) => this.#started(pid) || (!this.#processesBefore.has(pid) && isOrphanOfOurs(pid)),
+    );
+    const alone = !othersAtWork(ours);
+    const shared = alone ? sharedFolders().filter((folder) => !this.#sharedBefore.has(folder)) : [];
+    const roots = [this.folder, ...shared];
     return {
-      roots,
-      processes: processes().filter(
-        (pid) => hasVariable(pid, `TMPDIR=${this.folder}`) || (!this.#processesBefore.has(pid) && isOrphanOfOurs(pid)),
-      ),
+      processes: ours,
       mounts: mountPoints().filter((mount) => roots.some((root) => isBelow(root, mount))),
       loops: loopDevices().filter(
         ({ device, file }) =>
           roots.some((root) => isBelow(root, file)) ||
           // Its pool was unmounted lazily or its image deleted: the path means nothing any more.
-          (!this.#loopsBefore.has(device) && !existsSync(file)),
+          (alone && !this.#loopsBefore.has(device) && !existsSync(file)),
       ),
-      files: [...filesIn(this.folder), ...roots.slice(1)],
-      rcuRaised: this.#rcuBefore === '0' && rcuExpedited() !== '0',
+      files: [...filesIn(this.folder), ...shared],
+      rcuRaised: alone && this.#rcuBefore === '0' && rcuExpedited() !== '0',
     };
-  }
-
-  #abandonedDrivers(): readonly string[] {
-    const commands = processes().map(commandLine);
-    return temporaryDrivers().filter(
-      (folder) => !this.#driversBefore.has(folder) && !commands.some((command) => command.includes(folder)),
-    );
   }
 }
 
-function temporaryDrivers(): readonly string[] {
-  return filesIn(TEMPORARY_DRIVERS).map((name) => path.join(TEMPORARY_DRIVERS, name));
+/** Folders of temporary drivers (`demo`, `prove`) and of tests. */
+function sharedFolders(): readonly string[] {
+  const runs = path.join(SHARED_PLACE, 'cofferdam');
+  return [
+    ...filesIn(runs).map((name) => path.join(runs, name)),
+    ...filesIn(SHARED_PLACE)
+      .filter((name) => name.startsWith('cofferdam-'))
+      .map((name) => path.join(SHARED_PLACE, name)),
+  ];
+}
+
+function othersAtWork(ours: readonly number[]): boolean {
+  const known = new Set([...ours, ...ancestors()]);
+  return processes().some((pid) => !known.has(pid) && OUR_PROGRAM.test(commandLine(pid)));
+}
+
+function ancestors(): readonly number[] {
+  const found: number[] = [];
+  for (let pid = process.ppid; pid > 1 && !found.includes(pid); pid = parentOf(pid)) found.push(pid);
+  return found;
+}
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\s(\d+)$/m.exec(readProc(pid, 'status'))?.[1] ?? 0);
 }
 
 function filesIn(folder: string): readonly string[] {
@@ -143,8 +160,7 @@ function hasVariable(pid: number, variable: string): boolean {
 function isOrphanOfOurs(pid: number): boolean {
   const [, file = ''] = readProc(pid, 'cmdline').split('\0');
   if (!file.startsWith(path.join(ROOT, 'src/'))) return false;
-  const parent = /^PPid:\s(\d+)$/m.exec(readProc(pid, 'status'))?.[1];
-  return !readProc(Number(parent), 'cmdline').split('\0')[0]?.endsWith('node');
+  return !readProc(parentOf(pid), 'cmdline').split('\0')[0]?.endsWith('node');
 }
 
 function commandLine(pid: number): string {

@@ -123,10 +123,17 @@ export class Rig implements AsyncDisposable {
     return await this.agent.createVolume(spec, NEVER);
   }
 
-  /** A volume in use with a filesystem, mounted on a folder of its name. */
-  async volume(scratch: Scratch, name: string, fsType: FsType, bytes = VOLUME_BYTES[fsType]): Promise<MountedVolume> {
+  /** A volume in use with a filesystem, mounted on a folder of its name. @param blank is shown the device before mkfs */
+  async volume(
+    scratch: Scratch,
+    name: string,
+    fsType: FsType,
+    bytes = VOLUME_BYTES[fsType],
+    blank?: (device: AttachedDevice) => Promise<void>,
+  ): Promise<MountedVolume> {
     const { id } = await this.create(name, bytes);
     const device = await this.backend.attach(id, { readOnly: false });
+    await blank?.(device);
     await this.backend.setContent(id, { kind: 'formatting', fsType });
     await makeFilesystem(device.path, fsType);
     await this.backend.setContent(id, { kind: 'filesystem', fsType, identity: 'own' });

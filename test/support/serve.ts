@@ -220,7 +220,8 @@ async function arm(scratch: Scratch, failpoints: string): Promise<void> {
   await rename(`${failpointsOf(scratch)}.new`, failpointsOf(scratch));
 }
 
-async function stateOf(pid: number): Promise<string> {
+/** A letter: `R`, `S`, `T` (stopped), `Z` (ended, and not reaped). */
+export async function stateOf(pid: number): Promise<string> {
   return (await statOf(pid)).state;
 }
 

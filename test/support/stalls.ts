@@ -35,7 +35,7 @@ export class Writers implements AsyncDisposable {
   }
 
   /** A new write to each of them returns. @throws Error when one does not */
-  async expectWriting(): Promise<void> {
+  async expectWriting(withinMs = 30_000): Promise<void> {
     await Promise.all(
       [...this.#slots, this.#control].map(async (slot) => {
         const { folder, memory } = slot;
@@ -44,7 +44,7 @@ export class Writers implements AsyncDisposable {
           if (slot.failure) throw new Error(`the writer of ${folder} failed`, { cause: slot.failure });
           return (memory[WRITES] ?? 0) > before + 1;
         };
-        await eventually(`a write to ${folder} returns`, returned, 30_000);
+        await eventually(`a write to ${folder} returns`, returned, withinMs);
       }),
     );
   }

@@ -1,9 +1,12 @@
 /** The tiers of `npm test`, in the order they run: what is quick and says most comes first. */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runSanity, SANITY_RUNS } from '../sanity/sanity.ts';
 import { ROOT, stream } from './command.ts';
 import { addUp, NOTHING, type Tally, verdict } from './tally.ts';
+
+const EXIT_LIMIT_MS = 30_000;
 
 export interface TestRun {
   /** A folder for reports. */
@@ -77,13 +80,41 @@ async function runJest(name: string, { reports, signal }: TestRun, serial: boole
   const flags = ['--selectProjects', name, '--json', '--outputFile', report, '--ci'];
   // Tiers that share the machine's loop devices and mounts run one file at a time.
   if (serial) flags.push('--runInBand');
-  const code = await stream([process.execPath, '--experimental-vm-modules', '--no-warnings', jest, ...flags], signal);
+  using hung = new HungRun(report);
+  const command = [process.execPath, '--experimental-vm-modules', '--no-warnings', jest, ...flags] as const;
+  const code = await stream(command, AbortSignal.any([signal, hung.signal])).catch((error: unknown) => {
+    if (!hung.signal.aborted) throw error;
+    console.error(`${name}: the tests ended, but something that they left open kept their process alive`);
+    return 1;
+  });
   const tally = await readFile(report, 'utf8').then(
     (text) => tallyOf(JSON.parse(text) as JestReport),
     () => NOTHING, // jest did not get as far as a report
   );
   // For example an open handle or a coverage threshold: jest says no although every test said yes.
   return code !== 0 && tally.failed === 0 ? { ...tally, failed: 1 } : tally;
+}
+
+/** jest waits for ever for what a test left open; its report is out by then. */
+class HungRun implements Disposable {
+  readonly #abort = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  #limit: NodeJS.Timeout | undefined;
+
+  constructor(report: string) {
+    this.#timer = setInterval(() => {
+      if (existsSync(report)) this.#limit ??= setTimeout(() => this.#abort.abort(), EXIT_LIMIT_MS);
+    }, 1000);
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    clearTimeout(this.#limit);
+  }
 }
 
 export function tallyOf(report: JestReport): Tally {

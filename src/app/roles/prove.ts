@@ -1,5 +1,5 @@
 /** `cofferdam prove`: checks the consistency of any CSI driver's group snapshots. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { requireRoot } from '../../host/privileges.ts';
@@ -57,6 +57,7 @@ export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
 
 async function temporaryFolder(resources: AsyncDisposableStack): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'cofferdam-prove-'));
-  resources.defer(() => rm(folder, { recursive: true, force: true }));
+  // Not recursively: that would go through a mount which could not be undone, into the volume.
+  resources.defer(() => rmdir(folder));
   return folder;
 }

@@ -1,7 +1,7 @@
 /**
  * Snapshots. A cut is a folder named by its round; what its one record is called says how far it came:
  *
- *   prepare: folder ─▶ cut: images (reflinks) ─▶ seal: images synced, sealed.json ─▶ commit: renamed committed.json
+ *   prepare: folder, empty images ─▶ cut: reflinks ─▶ seal: images synced, sealed.json ─▶ commit: renamed committed.json
  *   delete:  committed.json gone (durable) ─▶ folder to the trash
  *
  * Snapshots exist when committed.json does: all of a round at once.
@@ -14,14 +14,22 @@ import { failpoint } from '../../core/failpoint.ts';
 import type { NodeName, VolumeId } from '../../core/ids.ts';
 import type { MemberEvidence, RoundPlan, RoundToken } from '../../core/round.ts';
 import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
-import { renameDurably, syncFile, syncFolder, unlinkDurably, writeFileDurably } from '../../host/durable-file.ts';
+import { renameDurably, syncFolder, unlinkDurably, writeFileDurably } from '../../host/durable-file.ts';
 import { exists } from '../../host/exists.ts';
-import { cloneFile } from '../../host/reflink.ts';
+import { PendingClone } from '../../host/reflink.ts';
 import { allocatedBytes } from '../../host/sparse-file.ts';
 import { COMMITTED, type Layout, SEALED } from './layout.ts';
 import { decodeCut, encodeCut } from './records.ts';
 import type { Store } from './store.ts';
 import type { Trash } from './trash.ts';
+
+/** A cut between prepare and commit or abort. */
+interface OpenCut {
+  readonly plan: RoundPlan;
+  /** Open until the cut is sealed, so that the window has nothing to open. */
+  readonly clones: ReadonlyMap<VolumeId, PendingClone>;
+  readonly opened: AsyncDisposableStack;
+}
 
 export class Cuts {
   readonly #layout: Layout;
@@ -29,7 +37,7 @@ export class Cuts {
   readonly #trash: Trash;
   readonly #clock: Clock;
   readonly #node: NodeName;
-  readonly #plans = new Map<RoundToken, RoundPlan>();
+  readonly #open = new Map<RoundToken, OpenCut>();
 
   constructor(layout: Layout, store: Store, trash: Trash, clock: Clock, node: NodeName) {
     this.#layout = layout;
@@ -44,24 +52,31 @@ export class Cuts {
       if (!this.#store.volumes.get(volumeId)) throw notFound('volume', volumeId);
     }
     await mkdir(this.#layout.cut(plan.token));
-    this.#plans.set(plan.token, plan);
+    await using opened = new AsyncDisposableStack();
+    const clones = new Map<VolumeId, PendingClone>();
+    for (const { volumeId, snapshotId } of plan.members) {
+      const target = this.#layout.snapshotImage(plan.token, snapshotId);
+      clones.set(volumeId, opened.use(await PendingClone.open(this.#layout.volumeImage(volumeId), target)));
+    }
     await failpoint('snapshot.prepared');
+    this.#open.set(plan.token, { plan, clones, opened: opened.move() });
   }
 
   async cutMember(token: RoundToken, volumeId: VolumeId): Promise<void> {
-    const member = this.#plan(token).members.find((candidate) => candidate.volumeId === volumeId);
-    if (!member) throw new DriverError('internal', `volume ${volumeId} is not in round ${token}`);
-    await cloneFile(this.#layout.volumeImage(volumeId), this.#layout.snapshotImage(token, member.snapshotId));
+    const clone = this.#cut(token).clones.get(volumeId);
+    if (!clone) throw new DriverError('internal', `volume ${volumeId} is not in round ${token}`);
+    await clone.make();
     await failpoint('snapshot.cut');
   }
 
   async seal(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void> {
-    const { members, name, group } = this.#plan(token);
+    const { plan, clones, opened } = this.#cut(token);
+    const { members, name, group } = plan;
     const createdAt = this.#clock.wallMs();
     const snapshots = await Promise.all(
       members.map(async ({ volumeId, snapshotId }): Promise<Snapshot> => {
         const image = this.#layout.snapshotImage(token, snapshotId);
-        await syncFile(image);
+        await clones.get(volumeId)?.sync();
         const volume = this.#store.volumes.get(volumeId);
         if (!volume) throw notFound('volume', volumeId);
         return {
@@ -77,6 +92,7 @@ export class Cuts {
         };
       }),
     );
+    await opened.disposeAsync();
     await failpoint('snapshot.synced');
     const record: CutRecord = { token, node: this.#node, ...(group && { group }), snapshots, evidence };
     await writeFileDurably(this.#record(token, SEALED), encodeCut(record));
@@ -91,7 +107,7 @@ export class Cuts {
     const record = decodeCut(await this.#readSealed(sealed, token), sealed);
     await renameDurably(sealed, this.#record(token, COMMITTED));
     this.#store.putCut(record);
-    this.#plans.delete(token);
+    this.#open.delete(token);
     await failpoint('snapshot.committed');
     return record;
   }
@@ -100,7 +116,8 @@ export class Cuts {
     if (this.#store.cut(token)) {
       throw new DriverError('failed-precondition', `round ${token} is committed and can't be aborted`);
     }
-    this.#plans.delete(token);
+    await this.#open.get(token)?.opened.disposeAsync();
+    this.#open.delete(token);
     await this.#trash.discard(this.#layout.cut(token));
   }
 
@@ -129,10 +146,10 @@ export class Cuts {
     }
   }
 
-  #plan(token: RoundToken): RoundPlan {
-    const plan = this.#plans.get(token);
-    if (!plan) throw new DriverError('aborted', `round ${token} is not prepared here`);
-    return plan;
+  #cut(token: RoundToken): OpenCut {
+    const cut = this.#open.get(token);
+    if (!cut) throw new DriverError('aborted', `round ${token} is not prepared here`);
+    return cut;
   }
 
   #record(token: RoundToken, name: string): string {

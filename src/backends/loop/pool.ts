@@ -11,7 +11,7 @@ import { DriverError, invalidArgument } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import { syncFile, syncFolder } from '../../host/durable-file.ts';
 import { exists } from '../../host/exists.ts';
-import { growFilesystem, makeFilesystem } from '../../host/filesystem.ts';
+import { filesystemBytes, growFilesystem, makeFilesystem } from '../../host/filesystem.ts';
 import { attachLoop, detachLoop, findLoops, resizeLoop } from '../../host/loop.ts';
 import { mount, unmount } from '../../host/mount.ts';
 import { mountAt } from '../../host/mount-table.ts';
@@ -63,19 +63,26 @@ async function makePoolFile(dataDir: string, file: string, poolBytes: Bytes | un
     );
   }
   const unfinished = `${file}.unfinished`;
-  if (await exists(unfinished)) {
-    for (const loop of await findLoops(unfinished)) await detachLoop(loop.path);
-    await rm(unfinished);
+  await removePoolFile(unfinished);
+  try {
+    await createSparseFile(unfinished, size);
+    const { path: device } = await attachPoolFile(unfinished);
+    await failpoint('pool.attached');
+    await makeFilesystem(device, 'xfs');
+    await failpoint('pool.formatted');
+    await syncFile(unfinished);
+    await rename(unfinished, file);
+  } catch (error) {
+    await removePoolFile(unfinished);
+    throw error;
   }
-  await createSparseFile(unfinished, size);
-  const { path: device } = await attachPoolFile(unfinished);
-  await failpoint('pool.attached');
-  await makeFilesystem(device, 'xfs');
-  await failpoint('pool.formatted');
-  await syncFile(unfinished);
-  await rename(unfinished, file);
   await syncFolder(dataDir);
   await failpoint('pool.named');
+}
+
+async function removePoolFile(file: string): Promise<void> {
+  for (const loop of await findLoops(file)) await detachLoop(loop.path);
+  await rm(file, { force: true });
 }
 
 async function mountPool(file: string, folder: string): Promise<void> {
@@ -106,12 +113,12 @@ async function growPool(file: string, folder: string, poolBytes: Bytes): Promise
       `the pool is ${formatBytes(now)} already and can't shrink to ${formatBytes(wanted)}`,
     );
   }
-  if (wanted === now) return;
-  await growSparseFile(file, wanted);
+  if (wanted > now) await growSparseFile(file, wanted);
   await failpoint('pool.grow');
+  // Also when the file has its size already: a crash may have come between it and what is on it.
   for (const loop of await findLoops(file)) {
-    await resizeLoop(loop.path);
+    if (loop.sizeBytes < wanted) await resizeLoop(loop.path);
     await failpoint('pool.resized');
-    await growFilesystem('xfs', loop.path, folder);
+    if ((await filesystemBytes(loop.path, 'xfs')) < wanted) await growFilesystem('xfs', loop.path, folder);
   }
 }

@@ -67,7 +67,7 @@ const ROUND: Readonly<Record<string, Outcome>> = {
   'snapshot.cut': 'absent',
   'snapshot.cut@2': 'absent',
   'round.cut': 'absent',
-  'fence.thawed': 'absent',
+  'journal.remove': 'absent',
   'round.thawed': 'absent',
   'snapshot.synced': 'absent',
   // The first is the journal's.

@@ -72,7 +72,7 @@ export const VOLUME_SCENARIOS: readonly Scenario[] = [
       'volume.create.image': 'absent',
       'file.written@2': 'absent',
       'volume.create.recorded': 'present',
-      'fence.thawed': 'present',
+      'journal.remove': 'present',
     },
     act: (world) => make(world, SIZES.ext4, { volume: { volumeId: world.volumeIds[0] ?? '' } }),
     revert: (world) => world.deleteVolume(madeId),

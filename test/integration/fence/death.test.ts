@@ -77,7 +77,7 @@ class Window implements AsyncDisposable {
     await this.agent.call('prepare', this.plan);
     this.guard = await this.agent.guard();
     await this.beginFreeze();
-    expect(await this.rcu.raised()).toBe(this.rcu.known);
+    await this.rcu.expectRaised();
   }
 
   async beginFreeze(): Promise<void> {

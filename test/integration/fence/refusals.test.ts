@@ -7,8 +7,8 @@ import type { VolumeId } from '../../../src/core/ids.ts';
 import type { NodeAgent } from '../../../src/core/node-agent.ts';
 import { freezeFilesystem, openForFreeze, thawFilesystem } from '../../../src/host/freeze.ts';
 import { bindMount, unmount } from '../../../src/host/mount.ts';
-import { type MountedVolume, NEVER, Rig } from '../../support/rig.ts';
-import { eventually, Scratch, thawIfFrozen } from '../../support/scratch.ts';
+import { guardOf, type MountedVolume, NEVER, Rig } from '../../support/rig.ts';
+import { eventually, isRunning, Scratch, thawIfFrozen } from '../../support/scratch.ts';
 
 // Real devices on a busy machine.
 jest.setTimeout(120_000);
@@ -68,6 +68,23 @@ describe('when somebody else holds a member frozen', () => {
     await rig.agent.prepare(plan, NEVER);
     await using theirs = await openForFreeze(volumes[1].mountPoint);
     await freezeFilesystem(theirs.fd);
+    await rig.agent.abort(plan.token, NEVER);
+    expect(await thawFilesystem(theirs.fd)).toBe(true);
+    await expectNothingLeft(rig, scratch, volumes);
+  });
+
+  test('nor does the death of the guard before the freeze thaw theirs', async () => {
+    await using scratch = await Scratch.open();
+    await using rig = await Rig.open(scratch.path('data'));
+    const volumes = await threeVolumes(rig, scratch);
+    const plan = rig.plan('group', idsOf(volumes));
+    await rig.agent.prepare(plan, NEVER);
+    await using theirs = await openForFreeze(volumes[1].mountPoint);
+    await freezeFilesystem(theirs.fd);
+    const guard = await guardOf(process.pid);
+    process.kill(guard, 'SIGKILL');
+    await eventually('the guard ends', () => !isRunning(guard));
+    await expect(rig.agent.freeze(plan.token, NEVER)).rejects.toMatchObject({ code: 'unavailable' });
     await rig.agent.abort(plan.token, NEVER);
     expect(await thawFilesystem(theirs.fd)).toBe(true);
     await expectNothingLeft(rig, scratch, volumes);

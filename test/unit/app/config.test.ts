@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { defineRole, newProgram } from '../../../src/app/cli.ts';
 import { type Environment, readOptions } from '../../../src/app/config.ts';
 import { environmentNameOf, flagOf, OPTIONS, type OptionKey } from '../../../src/app/options.ts';
 import { runCli } from '../../../src/app/run-cli.ts';
@@ -105,6 +106,22 @@ describe('options', () => {
 });
 
 describe('command line', () => {
+  test.each([
+    [[], false],
+    [['--no-fence'], true],
+  ])('%j: a switch is what it is called, also one that begins with no', async (args, noFence) => {
+    const seen: unknown[] = [];
+    const command = newProgram().command('role');
+    const role = {
+      description: '',
+      options: ['noFence', 'json', 'volumes'] as const,
+      run: async (options: unknown) => seen.push(options),
+    };
+    defineRole(command, role, { environment: {}, signal: new AbortController().signal, exitCode: 0 });
+    await command.parseAsync([...args, '--json', '--volumes', '4'], { from: 'user' });
+    expect(seen).toEqual([{ noFence, json: true, volumes: 4 }]);
+  });
+
   const run = (...args: string[]) => runCli(args, {}, new AbortController().signal);
 
   test.each([
