@@ -29,6 +29,8 @@ interface OpenCut {
   /** Open until the cut is sealed, so that the window has nothing to open. */
   readonly clones: ReadonlyMap<VolumeId, PendingClone>;
   readonly opened: AsyncDisposableStack;
+  /** Members whose clone is made. */
+  readonly made: Set<VolumeId>;
 }
 
 export class Cuts {
@@ -51,7 +53,7 @@ export class Cuts {
     for (const { volumeId } of plan.members) {
       if (!this.#store.volumes.get(volumeId)) throw notFound('volume', volumeId);
     }
-    await mkdir(this.#layout.cut(plan.token));
+    await this.#makeFolder(plan.token);
     await using opened = new AsyncDisposableStack();
     const clones = new Map<VolumeId, PendingClone>();
     for (const { volumeId, snapshotId } of plan.members) {
@@ -59,19 +61,23 @@ export class Cuts {
       clones.set(volumeId, opened.use(await PendingClone.open(this.#layout.volumeImage(volumeId), target)));
     }
     await failpoint('snapshot.prepared');
-    this.#open.set(plan.token, { plan, clones, opened: opened.move() });
+    this.#open.set(plan.token, { plan, clones, opened: opened.move(), made: new Set() });
   }
 
   async cutMember(token: RoundToken, volumeId: VolumeId): Promise<void> {
-    const clone = this.#cut(token).clones.get(volumeId);
+    const { clones, made } = this.#cut(token);
+    const clone = clones.get(volumeId);
     if (!clone) throw new DriverError('internal', `volume ${volumeId} is not in round ${token}`);
     await clone.make();
+    made.add(volumeId);
     await failpoint('snapshot.cut');
   }
 
   async seal(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void> {
-    const { plan, clones, opened } = this.#cut(token);
+    const { plan, clones, opened, made } = this.#cut(token);
     const { members, name, group } = plan;
+    const missing = members.find(({ volumeId }) => !made.has(volumeId));
+    if (missing) throw new DriverError('aborted', `volume ${missing.volumeId} was not cut in round ${token}`);
     const createdAt = this.#clock.wallMs();
     const snapshots = await Promise.all(
       members.map(async ({ volumeId, snapshotId }): Promise<Snapshot> => {
@@ -134,6 +140,15 @@ export class Cuts {
         await failpoint('snapshot.delete.unrecorded');
         await this.#trash.discard(this.#layout.cut(record.token));
       }
+    }
+  }
+
+  async #makeFolder(token: RoundToken): Promise<void> {
+    try {
+      await mkdir(this.#layout.cut(token));
+    } catch (error) {
+      if (isErrno(error, 'EEXIST')) throw new DriverError('aborted', `round ${token} is prepared already`);
+      throw error;
     }
   }
 
