@@ -11,10 +11,10 @@ import path from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import { DriverError, isErrno, notFound } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
-import type { NodeName, VolumeId } from '../../core/ids.ts';
-import type { MemberEvidence, RoundPlan, RoundToken } from '../../core/round.ts';
+import { type NodeName, nodeOf, type VolumeId } from '../../core/ids.ts';
+import type { GroupIntent, MemberEvidence, RoundPlan, RoundToken } from '../../core/round.ts';
 import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
-import { renameDurably, syncFolder, unlinkDurably, writeFileDurably } from '../../host/durable-file.ts';
+import { renameDurably, syncFolders, unlinkDurably, writeFileWhole } from '../../host/durable-file.ts';
 import { exists } from '../../host/exists.ts';
 import { PendingClone } from '../../host/reflink.ts';
 import { allocatedBytes } from '../../host/sparse-file.ts';
@@ -81,8 +81,6 @@ export class Cuts {
     const createdAt = this.#clock.wallMs();
     const snapshots = await Promise.all(
       members.map(async ({ volumeId, snapshotId }): Promise<Snapshot> => {
-        const image = this.#layout.snapshotImage(token, snapshotId);
-        await clones.get(volumeId)?.sync();
         const volume = this.#store.volumes.get(volumeId);
         if (!volume) throw notFound('volume', volumeId);
         return {
@@ -91,18 +89,18 @@ export class Cuts {
           node: this.#node,
           sourceVolumeId: volumeId,
           sizeBytes: volume.capacityBytes,
-          heldBytes: await allocatedBytes(image),
+          heldBytes: await allocatedBytes(this.#layout.snapshotImage(token, snapshotId)),
           content: volume.content,
           createdAt,
           ...(group && { groupId: group.id }),
         };
       }),
     );
-    await opened.disposeAsync();
-    await failpoint('snapshot.synced');
     const record: CutRecord = { token, node: this.#node, ...(group && { group }), snapshots, evidence };
-    await writeFileDurably(this.#record(token, SEALED), encodeCut(record));
-    await syncFolder(this.#layout.cuts);
+    await writeFileWhole(this.#record(token, SEALED), encodeCut(record), syncAll([...clones.values()]));
+    await opened.disposeAsync();
+    // Else a power cut before the commit takes the cut away, as the sweep would.
+    if (spansNodes(group, this.#node)) await syncFolders([this.#layout.cut(token), this.#layout.cuts]);
     await failpoint('snapshot.sealed');
   }
 
@@ -111,7 +109,7 @@ export class Cuts {
     if (committed) return committed;
     const sealed = this.#record(token, SEALED);
     const record = decodeCut(await this.#readSealed(sealed, token), sealed);
-    await renameDurably(sealed, this.#record(token, COMMITTED));
+    await renameDurably(sealed, this.#record(token, COMMITTED), [this.#layout.cuts]);
     this.#store.putCut(record);
     this.#open.delete(token);
     await failpoint('snapshot.committed');
@@ -170,4 +168,14 @@ export class Cuts {
   #record(token: RoundToken, name: string): string {
     return path.join(this.#layout.cut(token), name);
   }
+}
+
+async function syncAll(clones: readonly PendingClone[]): Promise<void> {
+  await Promise.all(clones.map((clone) => clone.sync()));
+  await failpoint('snapshot.synced');
+}
+
+/** Whether the decision over a cut on this node may have been made elsewhere. */
+export function spansNodes(group: GroupIntent | undefined, node: NodeName): boolean {
+  return group?.volumeIds.some((id) => nodeOf('volume', id) !== node) ?? false;
 }
