@@ -5,19 +5,24 @@ import { basename, dirname, join } from 'node:path';
 import { isErrno } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 
+const DONE: Promise<unknown> = Promise.resolve();
+
 /**
  * Writes a whole file so that a crash at any line leaves the old content or the new, never a part; it is on disk when
  * this returns. A crash may leave `.<name>.<random>.tmp` behind, which means nothing.
+ * @param first what must be done before the file has its name; it goes on at the same time as the writing
  */
-export async function writeFileDurably(path: string, text: string): Promise<void> {
+export async function writeFileDurably(path: string, text: string, first = DONE): Promise<void> {
+  await writeFileWhole(path, text, first);
+  await syncFolder(dirname(path));
+}
+
+/** The same, except that a power cut may take the file's name away until its folder is synced. */
+export async function writeFileWhole(path: string, text: string, first = DONE): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
-    {
-      await using file = await open(temporary, 'wx', 0o600);
-      await file.writeFile(text);
-      // Before the rename, or the new name could be on disk before the content is.
-      await file.sync();
-    }
+    // Before the rename, or the new name could be on disk before the content is.
+    await all([writeAndSync(temporary, text), first]);
     await failpoint('file.written');
     await rename(temporary, path);
   } catch (error) {
@@ -25,15 +30,23 @@ export async function writeFileDurably(path: string, text: string): Promise<void
     throw error;
   }
   await failpoint('file.named');
-  await syncFolder(dirname(path));
 }
 
-/** Renames within one filesystem, replacing; both folders are on disk when this returns. */
-export async function renameDurably(from: string, to: string): Promise<void> {
+async function writeAndSync(path: string, text: string): Promise<void> {
+  await using file = await open(path, 'wx', 0o600);
+  await file.writeFile(text);
+  await file.sync();
+}
+
+/**
+ * Renames within one filesystem, replacing; both folders are on disk when this returns.
+ * @param more folders that are synced at the same time
+ */
+export async function renameDurably(from: string, to: string, more: readonly string[] = []): Promise<void> {
   await rename(from, to);
   await failpoint('file.renamed');
   // The new place first: better twice than nowhere.
-  await syncFolder(dirname(to));
+  await syncFolders([dirname(to), ...more]);
   if (dirname(from) !== dirname(to)) await syncFolder(dirname(from));
 }
 
@@ -57,8 +70,18 @@ export async function syncFolder(path: string): Promise<void> {
   await folder.sync();
 }
 
+/** The same of several, at the same time. */
+export async function syncFolders(paths: readonly string[]): Promise<void> {
+  await all(paths.map(syncFolder));
+}
+
 /** Puts a file's content and size on disk (fsync); any descriptor of the file will do. */
 export async function syncFile(path: string): Promise<void> {
   await using file = await open(path, constants.O_RDONLY);
   await file.sync();
+}
+
+/** Waits for all, also when one fails: nothing of it must go on when the caller undoes it. */
+async function all(work: readonly Promise<unknown>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
 }

@@ -126,7 +126,7 @@ function refused(devicePath: string, signal: AbortSignal | undefined): DriverErr
 }
 
 async function describeAll(wanted?: Binding): Promise<LoopDevice[]> {
-  const numbers = await boundNumbers();
+  const numbers = boundNumbers();
   const found: (LoopDevice | undefined)[] = [];
   // In batches: the threads are for everybody, and the calls of koffi are limited.
   for (let start = 0; start < numbers.length; start += LOOK_AT_ONCE) {

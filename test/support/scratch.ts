@@ -14,8 +14,9 @@ import { mount, unmount } from '../../src/host/mount.ts';
 import { type MountEntry, readMountTable } from '../../src/host/mount-table.ts';
 import { createSparseFile } from '../../src/host/sparse-file.ts';
 
-/** Pools in pools: what holds one thing is only free when the thing above it is gone. */
-const CLEANING_ROUNDS = 5;
+/** Pools in pools: what holds one thing is only free when the thing above it, or what empties a trash, is gone. */
+const CLEANING_ROUNDS = 50;
+const CLEANING_PAUSE_MS = 100;
 
 export class Scratch implements AsyncDisposable {
   readonly folder: string;
@@ -83,6 +84,7 @@ export class Scratch implements AsyncDisposable {
       const mounts = await this.mounts();
       const loops = await this.loops();
       if (mounts.length + loops.length === 0) break;
+      if (round > 1) await sleep(CLEANING_PAUSE_MS);
       obstacles.length = 0;
       for (const { mountPoint } of mounts.toReversed()) await attempt(mountPoint, () => unmount(mountPoint));
       for (const loop of loops) await attempt(loop.path, () => detachLoop(loop.path));

@@ -41,6 +41,7 @@ describe('the import table', () => {
 
   beforeAll(() => {
     using copy = new LintCopy();
+    copy.write('src/unheard-of/to-core.ts', importOf('../core/x.ts'));
     copy.write('src/main.ts', ROOMS.map((room) => `export * from './${room}/x.ts';`).join('\n'));
     for (const room of IMPORTERS) {
       for (const other of ROOMS) {
@@ -92,6 +93,10 @@ describe('the import table', () => {
     expect(refused).toContain(`src/${room}/dynamic.ts`);
     expect(refused).toContain(`src/${room}/re-export.ts`);
     expect(refused).toContain(`src/${room}/inner/re-export.ts`);
+  });
+
+  test('a room without a row imports nothing', () => {
+    expect(refused).toContain('src/unheard-of/to-core.ts');
   });
 
   test('main imports app', () => {

@@ -1,7 +1,8 @@
 /** The loop backend: image files on a reflink filesystem, attached as loop devices. */
 import { mkdir } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { AttachedDevice, Backend, FenceTarget, SnapshotFilter } from '../../core/backend.ts';
-import { type Bytes, MiB, TiB } from '../../core/bytes.ts';
+import { type Bytes, MiB, maxBytes, TiB } from '../../core/bytes.ts';
 import type { PoolCapacity } from '../../core/capacity.ts';
 import type { Clock } from '../../core/clock.ts';
 import { DriverError, isErrno, notFound } from '../../core/errors.ts';
@@ -82,7 +83,7 @@ export class LoopBackend implements Backend, AsyncDisposable {
 
   async createVolume(spec: VolumeSpec, signal: AbortSignal): Promise<Volume> {
     const present = this.#store.volumes.get(spec.id);
-    if (present) return present;
+    if (present) return sameVolume(present, spec);
     return await this.#promising(spec.capacityBytes, `volume ${JSON.stringify(spec.name)}`, () =>
       this.#volumes.create(spec, signal),
     );
@@ -109,7 +110,7 @@ export class LoopBackend implements Backend, AsyncDisposable {
   }
 
   async setContent(id: VolumeId, content: Content): Promise<Volume> {
-    return await this.#volumes.setContent(id, content);
+    return await noSpaceIsExhausted(() => this.#volumes.setContent(id, content));
   }
 
   async attach(id: VolumeId, { readOnly }: { readonly readOnly: boolean }): Promise<AttachedDevice> {
@@ -199,7 +200,8 @@ export class LoopBackend implements Backend, AsyncDisposable {
     const capacity = await this.capacity();
     // From here to the addition nothing awaits; what others were promised meanwhile is in the difference.
     const others = this.#store.promisedBytes + this.#pendingBytes - capacity.promisedBytes;
-    assertPromisable({ ...capacity, availableBytes: capacity.availableBytes - others }, bytes, what);
+    const availableBytes = maxBytes(0n, capacity.availableBytes - others);
+    assertPromisable({ ...capacity, availableBytes }, bytes, what);
     this.#pendingBytes += bytes;
     try {
       return await noSpaceIsExhausted(create);
@@ -207,6 +209,19 @@ export class LoopBackend implements Backend, AsyncDisposable {
       this.#pendingBytes -= bytes;
     }
   }
+}
+
+/** @throws DriverError already-exists when the volume was made as something else */
+function sameVolume(present: Volume, spec: VolumeSpec): Volume {
+  // Copied: two maps of the same content may come from different makers.
+  const asked = ({ name, capacityBytes, source, parameters }: VolumeSpec) => [
+    name,
+    capacityBytes,
+    { ...source },
+    { ...parameters },
+  ];
+  if (isDeepStrictEqual(asked(present), asked(spec))) return present;
+  throw new DriverError('already-exists', `volume ${present.id} exists, and was made as something else`);
 }
 
 async function noSpaceIsExhausted<T>(work: () => Promise<T>): Promise<T> {

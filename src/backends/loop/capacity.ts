@@ -38,8 +38,13 @@ export async function measureCapacity(
   }
   const totalBytes = usedBytes + freeBytes;
   const reserveBytes = (totalBytes * BigInt(Math.round(policy.reservePercent * 100))) / 10_000n;
-  const promisable = ((totalBytes - reserveBytes) * BigInt(Math.round(policy.overcommitRatio * 100))) / 100n;
-  const availableBytes = freeBytes <= reserveBytes ? 0n : maxBytes(0n, promisable - promisedBytes);
+  const overcommit = (bytes: Bytes) => (bytes * BigInt(Math.round(policy.overcommitRatio * 100))) / 100n;
+  // Not more than the ratio over what is free: other files of a shared filesystem, and its own metadata, are nobody's promise.
+  const unpromisedBytes = minBytes(
+    overcommit(totalBytes - reserveBytes) - promisedBytes,
+    overcommit(freeBytes - reserveBytes),
+  );
+  const availableBytes = freeBytes <= reserveBytes ? 0n : maxBytes(0n, unpromisedBytes);
   return { totalBytes, freeBytes, promisedBytes, availableBytes };
 }
 

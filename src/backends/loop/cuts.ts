@@ -11,10 +11,10 @@ import path from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import { DriverError, isErrno, notFound } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
-import type { NodeName, VolumeId } from '../../core/ids.ts';
-import type { MemberEvidence, RoundPlan, RoundToken } from '../../core/round.ts';
+import { type NodeName, nodeOf, type VolumeId } from '../../core/ids.ts';
+import type { GroupIntent, MemberEvidence, RoundPlan, RoundToken } from '../../core/round.ts';
 import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
-import { renameDurably, syncFolder, unlinkDurably, writeFileDurably } from '../../host/durable-file.ts';
+import { renameDurably, syncFolders, unlinkDurably, writeFileWhole } from '../../host/durable-file.ts';
 import { exists } from '../../host/exists.ts';
 import { PendingClone } from '../../host/reflink.ts';
 import { allocatedBytes } from '../../host/sparse-file.ts';
@@ -29,6 +29,8 @@ interface OpenCut {
   /** Open until the cut is sealed, so that the window has nothing to open. */
   readonly clones: ReadonlyMap<VolumeId, PendingClone>;
   readonly opened: AsyncDisposableStack;
+  /** Members whose clone is made. */
+  readonly made: Set<VolumeId>;
 }
 
 export class Cuts {
@@ -51,7 +53,7 @@ export class Cuts {
     for (const { volumeId } of plan.members) {
       if (!this.#store.volumes.get(volumeId)) throw notFound('volume', volumeId);
     }
-    await mkdir(this.#layout.cut(plan.token));
+    await this.#makeFolder(plan.token);
     await using opened = new AsyncDisposableStack();
     const clones = new Map<VolumeId, PendingClone>();
     for (const { volumeId, snapshotId } of plan.members) {
@@ -59,24 +61,26 @@ export class Cuts {
       clones.set(volumeId, opened.use(await PendingClone.open(this.#layout.volumeImage(volumeId), target)));
     }
     await failpoint('snapshot.prepared');
-    this.#open.set(plan.token, { plan, clones, opened: opened.move() });
+    this.#open.set(plan.token, { plan, clones, opened: opened.move(), made: new Set() });
   }
 
   async cutMember(token: RoundToken, volumeId: VolumeId): Promise<void> {
-    const clone = this.#cut(token).clones.get(volumeId);
+    const { clones, made } = this.#cut(token);
+    const clone = clones.get(volumeId);
     if (!clone) throw new DriverError('internal', `volume ${volumeId} is not in round ${token}`);
     await clone.make();
+    made.add(volumeId);
     await failpoint('snapshot.cut');
   }
 
   async seal(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void> {
-    const { plan, clones, opened } = this.#cut(token);
+    const { plan, clones, opened, made } = this.#cut(token);
     const { members, name, group } = plan;
+    const missing = members.find(({ volumeId }) => !made.has(volumeId));
+    if (missing) throw new DriverError('aborted', `volume ${missing.volumeId} was not cut in round ${token}`);
     const createdAt = this.#clock.wallMs();
     const snapshots = await Promise.all(
       members.map(async ({ volumeId, snapshotId }): Promise<Snapshot> => {
-        const image = this.#layout.snapshotImage(token, snapshotId);
-        await clones.get(volumeId)?.sync();
         const volume = this.#store.volumes.get(volumeId);
         if (!volume) throw notFound('volume', volumeId);
         return {
@@ -85,18 +89,18 @@ export class Cuts {
           node: this.#node,
           sourceVolumeId: volumeId,
           sizeBytes: volume.capacityBytes,
-          heldBytes: await allocatedBytes(image),
+          heldBytes: await allocatedBytes(this.#layout.snapshotImage(token, snapshotId)),
           content: volume.content,
           createdAt,
           ...(group && { groupId: group.id }),
         };
       }),
     );
-    await opened.disposeAsync();
-    await failpoint('snapshot.synced');
     const record: CutRecord = { token, node: this.#node, ...(group && { group }), snapshots, evidence };
-    await writeFileDurably(this.#record(token, SEALED), encodeCut(record));
-    await syncFolder(this.#layout.cuts);
+    await writeFileWhole(this.#record(token, SEALED), encodeCut(record), syncAll([...clones.values()]));
+    await opened.disposeAsync();
+    // Else a power cut before the commit takes the cut away, as the sweep would.
+    if (spansNodes(group, this.#node)) await syncFolders([this.#layout.cut(token), this.#layout.cuts]);
     await failpoint('snapshot.sealed');
   }
 
@@ -105,7 +109,7 @@ export class Cuts {
     if (committed) return committed;
     const sealed = this.#record(token, SEALED);
     const record = decodeCut(await this.#readSealed(sealed, token), sealed);
-    await renameDurably(sealed, this.#record(token, COMMITTED));
+    await renameDurably(sealed, this.#record(token, COMMITTED), [this.#layout.cuts]);
     this.#store.putCut(record);
     this.#open.delete(token);
     await failpoint('snapshot.committed');
@@ -137,6 +141,15 @@ export class Cuts {
     }
   }
 
+  async #makeFolder(token: RoundToken): Promise<void> {
+    try {
+      await mkdir(this.#layout.cut(token));
+    } catch (error) {
+      if (isErrno(error, 'EEXIST')) throw new DriverError('aborted', `round ${token} is prepared already`);
+      throw error;
+    }
+  }
+
   async #readSealed(file: string, token: RoundToken): Promise<string> {
     try {
       return await readFile(file, 'utf8');
@@ -155,4 +168,14 @@ export class Cuts {
   #record(token: RoundToken, name: string): string {
     return path.join(this.#layout.cut(token), name);
   }
+}
+
+async function syncAll(clones: readonly PendingClone[]): Promise<void> {
+  await Promise.all(clones.map((clone) => clone.sync()));
+  await failpoint('snapshot.synced');
+}
+
+/** Whether the decision over a cut on this node may have been made elsewhere. */
+export function spansNodes(group: GroupIntent | undefined, node: NodeName): boolean {
+  return group?.volumeIds.some((id) => nodeOf('volume', id) !== node) ?? false;
 }

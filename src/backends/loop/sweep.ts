@@ -6,11 +6,12 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { hasCode } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
-import { type NodeName, nodeOf } from '../../core/ids.ts';
+import type { NodeName } from '../../core/ids.ts';
 import type { Logger } from '../../core/observe.ts';
 import { exists } from '../../host/exists.ts';
 import { detachLoop, findLoops, listLoops } from '../../host/loop.ts';
 import { mountsOfDevice } from '../../host/mount-table.ts';
+import { spansNodes } from './cuts.ts';
 import { COMMITTED, type Layout, SEALED, TOKEN, VOLUME_FILE } from './layout.ts';
 import { decodeCut } from './records.ts';
 import type { Trash } from './trash.ts';
@@ -57,7 +58,7 @@ async function waitsForItsCoordinator(sealed: string, node: NodeName): Promise<b
   if (!(await exists(sealed))) return false;
   try {
     const { group } = decodeCut(await readFile(sealed, 'utf8'), sealed);
-    return group?.volumeIds.some((id) => nodeOf('volume', id) !== node) ?? false;
+    return spansNodes(group, node);
   } catch (error) {
     if (hasCode(error, 'data-loss')) return false; // never sealed for good, so never promised
     throw error;

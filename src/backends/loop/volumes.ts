@@ -54,15 +54,14 @@ export class Volumes {
       else await createSparseFile(image, spec.capacityBytes);
       await failpoint('volume.create.image');
       if (origin) await growSparseFile(image, spec.capacityBytes);
-      await syncFile(image);
-      await failpoint('volume.create.synced');
       const volume: Volume = {
         ...spec,
         node: nodeOf('volume', spec.id) ?? '',
         content: origin?.content ?? { kind: 'blank' },
         createdAt: this.#clock.wallMs(),
       };
-      await writeFileDurably(this.#layout.volumeRecord(spec.id), encodeVolume(volume));
+      const synced = syncFile(image).then(() => failpoint('volume.create.synced'));
+      await writeFileDurably(this.#layout.volumeRecord(spec.id), encodeVolume(volume), synced);
       this.#store.putVolume(volume);
       await failpoint('volume.create.recorded');
       return volume;

@@ -4,7 +4,7 @@
  * without a fence it must.
  */
 import { open } from 'node:fs/promises';
-import { expect, jest, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { AttachedDevice } from '../../../src/core/backend.ts';
 import { type Bytes, MiB } from '../../../src/core/bytes.ts';
 import type { CutRecord, Snapshot } from '../../../src/core/snapshot.ts';
@@ -14,8 +14,6 @@ import { Random } from '../../../src/prove/random.ts';
 import { DependentWriter, violationsOf } from '../../support/dependent-writer.ts';
 import { NEVER, Rig } from '../../support/rig.ts';
 import { Scratch } from '../../support/scratch.ts';
-
-jest.setTimeout(240_000);
 
 const ROUNDS = 10;
 /** Of the negative control: it ends at the first violation, which comes in the first rounds. */

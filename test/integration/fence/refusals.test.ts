@@ -1,6 +1,6 @@
 /** Rounds that must fail, and what they must not leave. */
 import { writeFile } from 'node:fs/promises';
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { SingleNodeDirectory } from '../../../src/agent/local-agent.ts';
 import { DriverError } from '../../../src/core/errors.ts';
 import type { VolumeId } from '../../../src/core/ids.ts';
@@ -9,9 +9,6 @@ import { freezeFilesystem, openForFreeze, thawFilesystem } from '../../../src/ho
 import { bindMount, unmount } from '../../../src/host/mount.ts';
 import { guardOf, type MountedVolume, NEVER, Rig } from '../../support/rig.ts';
 import { eventually, isRunning, Scratch, thawIfFrozen } from '../../support/scratch.ts';
-
-// Real devices on a busy machine.
-jest.setTimeout(120_000);
 
 async function threeVolumes(
   rig: Rig,

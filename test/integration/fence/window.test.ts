@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { MiB } from '../../../src/core/bytes.ts';
 import type { MemberEvidence } from '../../../src/core/round.ts';
 import type { CutRecord } from '../../../src/core/snapshot.ts';
@@ -9,9 +9,6 @@ import { checkFilesystem } from '../../../src/host/filesystem.ts';
 import { Rcu } from '../../support/rcu.ts';
 import { NEVER, Rig } from '../../support/rig.ts';
 import { Scratch, thawIfFrozen } from '../../support/scratch.ts';
-
-// Real devices on a busy machine.
-jest.setTimeout(120_000);
 
 /** Enough for a writer that nothing holds to be done, were it let. */
 const A_WHILE_MS = 250;

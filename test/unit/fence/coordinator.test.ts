@@ -196,6 +196,25 @@ describe('the decision', () => {
     expect(world.asked('abort')).toEqual([]);
   });
 
+  test('is taken back when the first node could not commit: everything is undone', async () => {
+    const failure = new DriverError('internal', 'the disk is on fire');
+    const world = new World({ 'node-a': { fail: { commit: failure } } });
+    await expect(world.run()).rejects.toBe(failure);
+    expect(world.asked('commit')).toEqual(['node-a']);
+    expect(world.asked('abort').toSorted()).toEqual(NODES);
+    for (const agent of world.agents) expect(agent.undecided).toBe(0);
+    expect(world.seen).toEqual({ committed: [], aborted: [failure] });
+  });
+
+  test('can not be taken back when the first node refuses: it may have committed all the same', async () => {
+    const failure = new DriverError('internal', 'the disk is on fire');
+    const refusal = new DriverError('failed-precondition', 'committed');
+    const world = new World({ 'node-a': { fail: { commit: failure, abort: refusal } } });
+    await expect(world.run()).rejects.toBe(failure);
+    expect(world.asked('abort')).toEqual(['node-a']);
+    expect(world.asked('commit')).toEqual(['node-a']);
+  });
+
   test.each(['node-b', 'node-c'])('stands when %s can not commit now: nothing is undone any more', async (node) => {
     const failure = new DriverError('unavailable', 'away');
     const world = new World({ [node]: { fail: { commit: failure } } });

@@ -1,0 +1,18 @@
+/** One suite of behaviour for every backend, on a real pool: what `src/core/backend.ts` promises. */
+import { describe } from '@jest/globals';
+import { capacityContract } from './backend-capacity.ts';
+import { copyContract } from './backend-copies.ts';
+import { cutContract } from './backend-cuts.ts';
+import { deviceContract } from './backend-devices.ts';
+import { volumeContract } from './backend-volumes.ts';
+import type { MakePool } from './contract.ts';
+
+export function backendContract(name: string, makePool: MakePool): void {
+  describe(`the ${name} backend`, () => {
+    describe('volumes', () => volumeContract(makePool));
+    describe('devices', () => deviceContract(makePool));
+    describe('cuts', () => cutContract(makePool));
+    describe('copies', () => copyContract(makePool));
+    describe('capacity', () => capacityContract(makePool));
+  });
+}

@@ -1,0 +1,16 @@
+import { LoopBackend } from '../../src/backends/loop/backend.ts';
+import { GiB } from '../../src/core/bytes.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { LogLines } from '../support/rig.ts';
+import { Scratch } from '../support/scratch.ts';
+import { backendContract } from './backend.ts';
+import { NODE } from './contract.ts';
+
+backendContract('loop', async ({ sizeBytes = 2n * GiB, overcommitRatio = 100, reservePercent = 0 } = {}) => {
+  const scratch = await Scratch.open();
+  const options = { dataDir: scratch.path('data'), poolBytes: sizeBytes, node: NODE, overcommitRatio, reservePercent };
+  return {
+    open: () => LoopBackend.open(options, systemClock, new LogLines()),
+    [Symbol.asyncDispose]: () => scratch[Symbol.asyncDispose](),
+  };
+});
