@@ -2,9 +2,9 @@
  * The metadata files of a pool: versioned JSON, sizes as decimal strings. Reading checks what it relies on: a file that
  * is damaged is reported by name and never guessed at.
  */
-import { DriverError, messageOf } from '../../core/errors.ts';
-import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
-import type { Volume } from '../../core/volume.ts';
+import { DriverError, messageOf } from '../core/errors.ts';
+import type { CutRecord, Snapshot } from '../core/snapshot.ts';
+import type { Volume } from '../core/volume.ts';
 
 const FORMAT = 1;
 
