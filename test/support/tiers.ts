@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runSanity, SANITY_RUNS } from '../sanity/sanity.ts';
+import { runLvmTier } from '../vm/lvm.ts';
 import { ROOT, stream } from './command.ts';
 import { addUp, NOTHING, type Tally, verdict } from './tally.ts';
 
@@ -27,6 +28,7 @@ export const TIERS: readonly Tier[] = [
   jestTier('contract', true),
   jestTier('integration', true),
   { name: 'vm', needsRoot: true, run: runVmTier },
+  { name: 'lvm', needsRoot: true, run: ({ signal }) => runLvmTier(signal) },
   { name: 'sanity', needsRoot: true, run: runSanityTier },
   jestTier('prove', true),
   jestTier('fault', true),

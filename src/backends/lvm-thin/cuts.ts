@@ -155,10 +155,7 @@ export class Cuts {
   }
 
   async #pairs({ token, members }: RoundPlan): Promise<ReadonlyMap<VolumeId, ThinPair>> {
-    const listed = await this.#pool.lvm.list(
-      members.flatMap(({ volumeId, snapshotId }) => [volumeName(volumeId), snapshotName(token, snapshotId)]),
-    );
-    const ids = new Map(listed.map(({ name, thinId }) => [name, thinId]));
+    const ids = new Map((await this.#pool.lvm.list()).map(({ name, thinId }) => [name, thinId]));
     return new Map(
       members.map(({ volumeId, snapshotId }) => {
         const origin = ids.get(volumeName(volumeId));

@@ -67,7 +67,7 @@ export class Devices {
 
   /** Its id in the pool. @throws DriverError not-found */
   async thinId(id: VolumeId): Promise<number> {
-    const [volume] = await this.#pool.lvm.list([volumeName(id)]);
+    const volume = await this.#pool.lvm.find(volumeName(id));
     if (volume?.thinId === undefined) throw notFound('volume', id);
     return volume.thinId;
   }

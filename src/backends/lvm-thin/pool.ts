@@ -46,6 +46,7 @@ export class Pool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.lvm[Symbol.asyncDispose]();
     await this.mapper[Symbol.asyncDispose]();
   }
 
@@ -84,7 +85,7 @@ export async function lookAtPool(lvm: Lvm, name: string): Promise<Pool> {
 }
 
 async function findPool(lvm: Lvm, name: string): Promise<LogicalVolume | undefined> {
-  const [found] = await lvm.list([name]);
+  const found = await lvm.find(name);
   if (found && !found.isThinPool) {
     throw new DriverError('failed-precondition', `${lvm.pathOf(name)} is there, and is not a thin pool`);
   }

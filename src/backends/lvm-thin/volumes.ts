@@ -123,14 +123,14 @@ export class Volumes {
     try {
       await this.#pool.change(['lvextend', '-y', '-L', `${capacityBytes}b`, this.#pool.lvm.pathOf(name)]);
     } catch (error) {
-      const [volume] = await this.#pool.lvm.list([name]);
+      const volume = await this.#pool.lvm.find(name);
       if (volume?.sizeBytes !== capacityBytes) throw error;
     }
   }
 
   /** @returns false when there was none */
   async #remove(name: string): Promise<boolean> {
-    const [volume] = await this.#pool.lvm.list([name]);
+    const volume = await this.#pool.lvm.find(name);
     if (volume) await this.#pool.change(['lvremove', '-y', this.#pool.lvm.pathOf(name)]);
     return volume !== undefined;
   }

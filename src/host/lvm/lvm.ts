@@ -1,6 +1,6 @@
 /**
- * LVM commands, one process each, with a configuration of our own. Success is exit code 0 and nothing else: stderr
- * carries warnings then, too. Exit code 5 means anything from "not found" to "has that size already", so whoever calls
+ * LVM commands, with a configuration of our own. Success is exit code 0 and nothing else: stderr carries warnings then,
+ * too. Exit code 5 means anything from "not found" to "has that size already", so whoever calls
  * looks (`list`) before it concludes.
  */
 import { mkdir, realpath, writeFile } from 'node:fs/promises';
@@ -9,6 +9,8 @@ import type { Bytes } from '../../core/bytes.ts';
 import { DriverError } from '../../core/errors.ts';
 import { run } from '../exec.ts';
 import { lvmConfig } from './config.ts';
+import { parseReport, type Report, type ReportRow } from './report.ts';
+import { LvmShell } from './shell.ts';
 
 /** Long: removing a large thin volume, checking a large pool. */
 const COMMAND_MS = 300_000;
@@ -33,9 +35,10 @@ export interface VolumeGroup {
   readonly devices: readonly string[];
 }
 
-export class Lvm {
+export class Lvm implements AsyncDisposable {
   readonly group: string;
   readonly #folder: string;
+  #starting: Promise<LvmShell> | undefined;
 
   private constructor(group: string, folder: string) {
     this.group = group;
@@ -52,7 +55,15 @@ export class Lvm {
     await lvm.#configure();
     const { devices } = await lvm.describe();
     await lvm.#configure(devices);
+    // The one that was started without the filter.
+    await lvm[Symbol.asyncDispose]();
     return lvm;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const starting = this.#starting;
+    this.#starting = undefined;
+    await (await starting?.catch(() => undefined))?.[Symbol.asyncDispose]();
   }
 
   /** @throws DriverError failed-precondition when the group is not there */
@@ -71,35 +82,30 @@ export class Lvm {
     };
   }
 
-  /** Every logical volume of the group, hidden ones not. @param names only these; those that are not there are left out */
-  async list(names?: readonly string[]): Promise<readonly LogicalVolume[]> {
-    if (names?.length === 0) return [];
-    const select = names ? ['-S', names.map((name) => `lv_name="${name}"`).join('||')] : [];
-    const fields = 'lv_name,lv_size,lv_tags,lv_attr,pool_lv,thin_id,transaction_id';
-    const rows = await this.#report('lv', ['lvs', ...select, '-o', fields, this.group]);
+  /** Every logical volume of the group that is not hidden. */
+  async list(): Promise<readonly LogicalVolume[]> {
+    // Nothing that asks the kernel for each of them.
+    const fields = 'lv_name,lv_size,lv_tags,segtype,pool_lv,thin_id,transaction_id';
+    const rows = await this.#report('lv', ['lvs', '-o', fields, this.group]);
     return rows.map((row) => ({
       name: row.lv_name ?? '',
       sizeBytes: BigInt(row.lv_size ?? 0),
       tags: row.lv_tags ? row.lv_tags.split(',') : [],
-      isThinPool: row.lv_attr?.startsWith('t') ?? false,
+      isThinPool: row.segtype === 'thin-pool',
       poolName: row.pool_lv || undefined,
       thinId: row.thin_id ? Number(row.thin_id) : undefined,
       transactionId: BigInt(row.transaction_id || 0),
     }));
   }
 
+  /** Undefined when there is none of this name. */
+  async find(name: string): Promise<LogicalVolume | undefined> {
+    return (await this.list()).find((volume) => volume.name === name);
+  }
+
   /** Runs one command, such as `['lvremove', 'group/name']`. @throws CommandError with what LVM said */
-  async run(argv: readonly string[]): Promise<string> {
-    const { stdout } = await run(['lvm', ...argv], {
-      timeoutMs: COMMAND_MS,
-      env: {
-        LVM_SYSTEM_DIR: this.#folder,
-        LVM_SUPPRESS_FD_WARNINGS: '1',
-        // Where udev runs, libdevmapper would else wait for it.
-        DM_DISABLE_UDEV: '1',
-      },
-    });
-    return stdout;
+  async run(argv: readonly string[]): Promise<void> {
+    await this.#execute(argv);
   }
 
   /** `group/name` */
@@ -117,12 +123,36 @@ export class Lvm {
     await writeFile(path.join(this.#folder, 'lvm.conf'), lvmConfig(devices), { mode: 0o600 });
   }
 
-  async #report(kind: 'lv' | 'pv', argv: readonly string[]): Promise<readonly Readonly<Record<string, string>>[]> {
-    const [command = '', ...args] = argv;
-    const format = ['--reportformat', 'json', '--units', 'b', '--nosuffix'];
-    const { report } = JSON.parse(await this.run([command, ...format, ...args])) as {
-      readonly report: readonly Readonly<Record<string, readonly Readonly<Record<string, string>>[]>>[];
-    };
+  async #report(kind: 'lv' | 'pv', [command = '', ...args]: readonly string[]): Promise<readonly ReportRow[]> {
+    const report = await this.#execute([command, '--units', 'b', '--nosuffix', ...args]);
     return report.flatMap((part) => part[kind] ?? []);
+  }
+
+  /** In the shell when it is free, else in a process of its own: LVM's locks make them wait for each other. */
+  async #execute(argv: readonly string[]): Promise<Report> {
+    const shell = LvmShell.takes(argv) ? await this.#shell() : undefined;
+    if (shell?.free) return await shell.execute(argv, COMMAND_MS);
+    const { stdout } = await run(['lvm', ...argv], { timeoutMs: COMMAND_MS, env: this.#env });
+    return parseReport(stdout);
+  }
+
+  /** Undefined when there is none to be had. */
+  async #shell(): Promise<LvmShell | undefined> {
+    this.#starting ??= LvmShell.start(this.#env);
+    const starting = this.#starting;
+    const shell = await starting.catch(() => undefined);
+    if (shell?.alive) return shell;
+    // The next command starts another.
+    if (this.#starting === starting) this.#starting = undefined;
+    return undefined;
+  }
+
+  get #env(): Readonly<Record<string, string>> {
+    return {
+      LVM_SYSTEM_DIR: this.#folder,
+      LVM_SUPPRESS_FD_WARNINGS: '1',
+      // Where udev runs, libdevmapper would else wait for it.
+      DM_DISABLE_UDEV: '1',
+    };
   }
 }

@@ -33,7 +33,8 @@ registerHooks({
 });
 
 const { values, positionals } = parseArgs({ options: { only: { type: 'string' } }, allowPositionals: true });
-const circus = createRequire(import.meta.url)('jest-circus') as Circus;
+const ofJest = createRequire(createRequire(import.meta.url).resolve('jest/package.json'));
+const circus = ofJest('jest-circus') as Circus;
 const testNamePattern = values.only === undefined ? undefined : new RegExp(values.only, 'i');
 circus.setState({ ...circus.getState(), testTimeout: TEST_MS, testNamePattern });
 for (const file of positionals) await import(pathToFileURL(path.resolve(file)).href);
