@@ -2,7 +2,9 @@
  * The metadata files of a pool: versioned JSON, sizes as decimal strings. Reading checks what it relies on: a file that
  * is damaged is reported by name and never guessed at.
  */
+import path from 'node:path';
 import { DriverError, messageOf } from '../../core/errors.ts';
+import { parseId } from '../../core/ids.ts';
 import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
 import type { Volume } from '../../core/volume.ts';
 
@@ -16,23 +18,32 @@ export function encodeCut(record: CutRecord): string {
   return encode('cut', record);
 }
 
-/** @throws DriverError data-loss when the text is not what `encodeVolume` writes */
+/** @throws DriverError data-loss when the text is not what `encodeVolume` writes to this file */
 export function decodeVolume(text: string, file: string): Volume {
-  const volume = decode<Volume>('volume', text, file);
-  return { ...volume, capacityBytes: bytes(volume.capacityBytes, file) };
+  return decode<Volume>('volume', text, file, (volume) => {
+    demand(parseId(volume.id)?.kind === 'volume', 'id');
+    demand(path.basename(file) === `${parseId(volume.id)?.local}.json`, 'the id of another file');
+    demand(isObject(volume.content), 'content');
+    demand(isObject(volume.parameters), 'parameters');
+    return { ...volume, capacityBytes: bytes(volume.capacityBytes) };
+  });
 }
 
-/** @throws DriverError data-loss when the text is not what `encodeCut` writes */
+/** @throws DriverError data-loss when the text is not what `encodeCut` writes to this file */
 export function decodeCut(text: string, file: string): CutRecord {
-  const record = decode<CutRecord>('cut', text, file);
-  const snapshots = record.snapshots.map(
-    (snapshot): Snapshot => ({
-      ...snapshot,
-      sizeBytes: bytes(snapshot.sizeBytes, file),
-      heldBytes: bytes(snapshot.heldBytes, file),
-    }),
-  );
-  return { ...record, snapshots };
+  return decode<CutRecord>('cut', text, file, (record) => {
+    demand(path.basename(path.dirname(file)) === record.token, 'the token of another file');
+    demand(Array.isArray(record.snapshots), 'snapshots');
+    demand(Array.isArray(record.evidence), 'evidence');
+    return { ...record, snapshots: record.snapshots.map(decodeSnapshot) };
+  });
+}
+
+function decodeSnapshot(snapshot: Snapshot): Snapshot {
+  demand(isObject(snapshot) && parseId(snapshot.id)?.kind === 'snapshot', 'the id of a snapshot');
+  demand(parseId(snapshot.sourceVolumeId)?.kind === 'volume', 'the source of a snapshot');
+  demand(isObject(snapshot.content), 'the content of a snapshot');
+  return { ...snapshot, sizeBytes: bytes(snapshot.sizeBytes), heldBytes: bytes(snapshot.heldBytes) };
 }
 
 function encode(kind: 'volume' | 'cut', value: object): string {
@@ -42,11 +53,12 @@ function encode(kind: 'volume' | 'cut', value: object): string {
   return `${text}\n`;
 }
 
-function decode<T extends object>(kind: 'volume' | 'cut', text: string, file: string): T {
+/** @param read is given what claims to be a T, with sizes as text, and checks what it relies on */
+function decode<T extends object>(kind: 'volume' | 'cut', text: string, file: string, read: (value: T) => T): T {
   try {
     const { format, kind: found, ...value } = JSON.parse(text) as T & { format?: unknown; kind?: unknown };
     if (format !== FORMAT || found !== kind) throw new Error(`format ${String(format)}, kind ${String(found)}`);
-    return value as unknown as T;
+    return read(value as unknown as T);
   } catch (cause) {
     throw new DriverError('data-loss', `${file} is not a ${kind} record of this version: ${messageOf(cause)}`, {
       cause,
@@ -54,9 +66,16 @@ function decode<T extends object>(kind: 'volume' | 'cut', text: string, file: st
   }
 }
 
-function bytes(value: unknown, file: string): bigint {
-  if (typeof value !== 'string' || !/^\d+$/.test(value)) {
-    throw new DriverError('data-loss', `${file}: ${JSON.stringify(value)} is not a size in bytes`);
-  }
+function demand(holds: boolean, what: string): void {
+  if (!holds) throw new Error(`wrong or missing: ${what}`);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
+function bytes(value: unknown): bigint {
+  if (typeof value !== 'string' || !/^\d+$/.test(value))
+    throw new Error(`${JSON.stringify(value)} is no size in bytes`);
   return BigInt(value);
 }

@@ -32,7 +32,9 @@ export class Store {
     const records = (await listIfThere(layout.volumes)).filter((name) => VOLUME_FILE.exec(name)?.[2] === 'json');
     await inBatches(records, async (name) => {
       const file = path.join(layout.volumes, name);
-      store.putVolume(decodeVolume(await readFile(file, 'utf8'), file));
+      // Gone since the folder was read: somebody looks at the pool while its owner works.
+      const text = await readIfThere(file);
+      if (text !== undefined) store.putVolume(decodeVolume(text, file));
     });
     const tokens = (await listIfThere(layout.cuts)).filter((name) => TOKEN.test(name));
     await inBatches(tokens, async (token) => {

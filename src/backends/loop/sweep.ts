@@ -36,7 +36,12 @@ async function sweepVolumes(layout: Layout, trash: Trash, log: Logger): Promise<
     const match = VOLUME_FILE.exec(name);
     if (match?.[2] !== 'img' || names.has(`${match[1]}.json`)) continue;
     const image = path.join(layout.volumes, name);
-    for (const loop of await findLoops(image)) await detachLoop(loop.path);
+    const loops = await findLoops(image);
+    if ((await Promise.all(loops.map(({ devNumber }) => mountsOfDevice(devNumber)))).flat().length > 0) {
+      log.warn({ image: name }, 'an image without a record is mounted');
+      continue;
+    }
+    for (const loop of loops) await detachLoop(loop.path);
     log.info({ image: name }, 'removing an image that was never committed');
     await trash.discard(image);
   }
