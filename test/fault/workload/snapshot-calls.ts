@@ -155,7 +155,7 @@ function seen(snapshot: Snapshot__Output | null | undefined) {
 }
 
 function timeOf(time: Timestamp | null | undefined): string {
-  return `${time?.seconds}.${time?.nanos}`;
+  return `${String(time?.seconds)}.${time?.nanos}`;
 }
 
 /** `volume "vol-..." does not exist` */
