@@ -9,10 +9,9 @@ import { Traces } from './support/leftovers.ts';
 import { addUp, countLine, type Row, type Tally, table, verdict } from './support/tally.ts';
 import { type TestRun, TIERS, type Tier } from './support/tiers.ts';
 
-function choose(names: readonly string[]): readonly Tier[] {
-  const unknown = names.filter((name) => TIERS.every((tier) => tier.name !== name));
-  if (unknown.length > 0)
-    throw new Error(`no tier is called ${unknown.join(', ')}; there are: ${TIERS.map(({ name }) => name).join(', ')}`);
+/** @returns undefined when a name is not a tier's */
+function choose(names: readonly string[]): readonly Tier[] | undefined {
+  if (names.some((name) => TIERS.every((tier) => tier.name !== name))) return undefined;
   return names.length === 0 ? TIERS : TIERS.filter(({ name }) => names.includes(name));
 }
 
@@ -48,8 +47,14 @@ async function nothingLeftBehind(traces: Traces): Promise<Tally> {
 
 async function main(): Promise<void> {
   const tiers = choose(process.argv.slice(2));
+  if (!tiers) {
+    console.error(`usage: npm test -- [tier...]; tiers: ${TIERS.map(({ name }) => name).join(', ')}`);
+    process.exitCode = 2;
+    return;
+  }
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  // Not once: npm passes on what the terminal sent to both already.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
   const reports = mkdtempSync(path.join(tmpdir(), 'cofferdam-reports-'));
   // Everything that is started has it as TMPDIR, so what is left behind can be told from what belongs to others.
   const scratch = mkdtempSync(path.join(tmpdir(), 'cofferdam-'));

@@ -1,6 +1,5 @@
 /** Reads options from flags, environment and file, in that order of precedence, and checks every one at start. */
 import { readFile } from 'node:fs/promises';
-import { parse as parseYaml } from 'yaml';
 import { TEST_BUILD } from '../core/build.ts';
 import { DriverError, invalidArgument, messageOf } from '../core/errors.ts';
 import { environmentNameOf, flagOf, OPTIONS, type OptionKey, type OptionValues } from './options.ts';
@@ -43,7 +42,9 @@ export async function readOptions<K extends OptionKey>(keys: readonly K[], sourc
 async function readFileOptions(file: string): Promise<Readonly<Record<string, string>>> {
   let content: unknown;
   try {
-    content = parseYaml(await readFile(file, 'utf8'));
+    // Not for those who have no file: it is a tenth of the start.
+    const { parse } = await import('yaml');
+    content = parse(await readFile(file, 'utf8'));
   } catch (cause) {
     throw new DriverError('invalid-argument', `configuration file ${file} can't be read: ${messageOf(cause)}`, {
       cause,

@@ -1,8 +1,10 @@
 /**
- * The metadata files of a pool: versioned JSON, sizes as decimal strings. Reading checks what it relies on: a file that
- * is damaged is reported by name and never guessed at.
+ * The metadata of a pool: versioned JSON, sizes as decimal strings. Reading checks what it relies on: a record that is
+ * damaged is reported by its place (a file, a logical volume) and never guessed at.
  */
 import { DriverError, messageOf } from '../core/errors.ts';
+import { parseId } from '../core/ids.ts';
+import type { RoundToken } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Volume } from '../core/volume.ts';
 
@@ -16,23 +18,38 @@ export function encodeCut(record: CutRecord): string {
   return encode('cut', record);
 }
 
-/** @throws DriverError data-loss when the text is not what `encodeVolume` writes */
-export function decodeVolume(text: string, file: string): Volume {
-  const volume = decode<Volume>('volume', text, file);
-  return { ...volume, capacityBytes: bytes(volume.capacityBytes, file) };
+/**
+ * @param local the id that a record in this place must have, without its node
+ * @throws DriverError data-loss when the text is not what `encodeVolume` writes to this place
+ */
+export function decodeVolume(text: string, place: string, local: string): Volume {
+  return decode<Volume>('volume', text, place, (volume) => {
+    demand(parseId(volume.id)?.kind === 'volume', 'id');
+    demand(parseId(volume.id)?.local === local, 'the id of another place');
+    demand(isObject(volume.content), 'content');
+    demand(isObject(volume.parameters), 'parameters');
+    return { ...volume, capacityBytes: bytes(volume.capacityBytes) };
+  });
 }
 
-/** @throws DriverError data-loss when the text is not what `encodeCut` writes */
-export function decodeCut(text: string, file: string): CutRecord {
-  const record = decode<CutRecord>('cut', text, file);
-  const snapshots = record.snapshots.map(
-    (snapshot): Snapshot => ({
-      ...snapshot,
-      sizeBytes: bytes(snapshot.sizeBytes, file),
-      heldBytes: bytes(snapshot.heldBytes, file),
-    }),
-  );
-  return { ...record, snapshots };
+/**
+ * @param token the round that a record in this place must be of
+ * @throws DriverError data-loss when the text is not what `encodeCut` writes to this place
+ */
+export function decodeCut(text: string, place: string, token: RoundToken): CutRecord {
+  return decode<CutRecord>('cut', text, place, (record) => {
+    demand(record.token === token, 'the token of another place');
+    demand(Array.isArray(record.snapshots), 'snapshots');
+    demand(Array.isArray(record.evidence), 'evidence');
+    return { ...record, snapshots: record.snapshots.map(decodeSnapshot) };
+  });
+}
+
+function decodeSnapshot(snapshot: Snapshot): Snapshot {
+  demand(isObject(snapshot) && parseId(snapshot.id)?.kind === 'snapshot', 'the id of a snapshot');
+  demand(parseId(snapshot.sourceVolumeId)?.kind === 'volume', 'the source of a snapshot');
+  demand(isObject(snapshot.content), 'the content of a snapshot');
+  return { ...snapshot, sizeBytes: bytes(snapshot.sizeBytes), heldBytes: bytes(snapshot.heldBytes) };
 }
 
 function encode(kind: 'volume' | 'cut', value: object): string {
@@ -42,21 +59,29 @@ function encode(kind: 'volume' | 'cut', value: object): string {
   return `${text}\n`;
 }
 
-function decode<T extends object>(kind: 'volume' | 'cut', text: string, file: string): T {
+/** @param read is given what claims to be a T, with sizes as text, and checks what it relies on */
+function decode<T extends object>(kind: 'volume' | 'cut', text: string, place: string, read: (value: T) => T): T {
   try {
     const { format, kind: found, ...value } = JSON.parse(text) as T & { format?: unknown; kind?: unknown };
     if (format !== FORMAT || found !== kind) throw new Error(`format ${String(format)}, kind ${String(found)}`);
-    return value as unknown as T;
+    return read(value as unknown as T);
   } catch (cause) {
-    throw new DriverError('data-loss', `${file} is not a ${kind} record of this version: ${messageOf(cause)}`, {
+    throw new DriverError('data-loss', `${place} is not a ${kind} record of this version: ${messageOf(cause)}`, {
       cause,
     });
   }
 }
 
-function bytes(value: unknown, file: string): bigint {
-  if (typeof value !== 'string' || !/^\d+$/.test(value)) {
-    throw new DriverError('data-loss', `${file}: ${JSON.stringify(value)} is not a size in bytes`);
-  }
+function demand(holds: boolean, what: string): void {
+  if (!holds) throw new Error(`wrong or missing: ${what}`);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
+function bytes(value: unknown): bigint {
+  if (typeof value !== 'string' || !/^\d+$/.test(value))
+    throw new Error(`${JSON.stringify(value)} is no size in bytes`);
   return BigInt(value);
 }

@@ -89,10 +89,13 @@ export class NodeFence {
   }
 }
 
-/** The present value; undefined where the kernel has none, or this process may not change it (a read-only /sys). */
+/**
+ * The present value, when it is ours to raise. Undefined where the kernel has none, where this process may not change it
+ * (a read-only /sys), and where it is raised already: whoever raised it lowers it, and we must not raise it again then.
+ */
 async function changeableRcu(): Promise<number | undefined> {
   const now = await readRcuExpedited();
-  if (now === undefined) return undefined;
+  if (now !== 0) return undefined;
   return await writeRcuExpedited(now).then(
     () => now,
     () => undefined,

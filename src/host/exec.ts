@@ -1,4 +1,4 @@
-import { type ExecaError, execa } from 'execa';
+import type { ExecaError } from 'execa';
 import { DriverError } from '../core/errors.ts';
 import { COMMAND_ENV, notInstalled } from './tools.ts';
 
@@ -61,6 +61,8 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
   const [file = '', ...args] = argv;
   if (options.signal?.aborted) throw cancelled(file, options.signal);
+  // Loaded with the first command: it is a fifth of the start, and of the memory of a driver that runs none.
+  const { execa } = await import('execa');
   const result = await execa(file, args, {
     reject: false,
     extendEnv: false,

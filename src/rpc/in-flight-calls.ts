@@ -10,6 +10,10 @@ export class InFlightCalls {
     void done.finally(() => this.#calls.delete(controller));
   }
 
+  has(controller: AbortController): boolean {
+    return this.#calls.has(controller);
+  }
+
   get count(): number {
     return this.#calls.size;
   }

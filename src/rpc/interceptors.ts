@@ -64,6 +64,7 @@ export function lockCalls(locks: KeyedLocks, claimOf: LockClaims): Interceptor {
   return async ({ service, method, requestId }, request, next) => {
     const claim = claimOf(service, method, request);
     if (!claim) throw new DriverError('internal', `${service}/${method} has no row in the table of locks`);
+    if (claim.exclusive.length === 0 && !claim.shared?.length) return await next();
     using _held = locks.acquire(`${method} (request ${requestId})`, claim);
     return await next();
   };

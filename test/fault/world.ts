@@ -32,6 +32,7 @@ export class World implements AsyncDisposable {
   writers: Writers | undefined;
   readonly #options: ServeOptions;
   #owned: Scratch | undefined;
+  #client: Csi | undefined;
 
   private constructor(scratch: Scratch, serve: Serve, options: ServeOptions) {
     this.scratch = scratch;
@@ -55,7 +56,17 @@ export class World implements AsyncDisposable {
   }
 
   get csi(): Csi {
-    return this.serve.csi;
+    return this.#client ?? this.serve.csi;
+  }
+
+  /** Whatever is called during the work is called by this client. */
+  async through<T>(client: Csi, work: () => Promise<T>): Promise<T> {
+    this.#client = client;
+    try {
+      return await work();
+    } finally {
+      this.#client = undefined;
+    }
   }
 
   /** The folder that kubelet would mount to, made when missing; below it nothing is. */

@@ -5,7 +5,7 @@ import type { ControllerDefinition } from '../../src/gen/csi/v1/Controller.ts';
 import type { GroupControllerDefinition } from '../../src/gen/csi/v1/GroupController.ts';
 import type { IdentityDefinition } from '../../src/gen/csi/v1/Identity.ts';
 import type { NodeDefinition } from '../../src/gen/csi/v1/Node.ts';
-import { connect, type RpcClient } from '../../src/rpc/client.ts';
+import { type CallOptions, connect, type RpcClient } from '../../src/rpc/client.ts';
 import { loadProto } from '../../src/rpc/proto.ts';
 
 const proto = loadProto(CSI_PROTO);
@@ -28,6 +28,22 @@ export function connectTo(endpoint: string): Csi {
     ready: (timeoutMs) => channel.waitForReady(timeoutMs),
     [Symbol.dispose]: () => channel.close(),
   };
+}
+
+/** A client whose calls all end as `options` say. */
+export function calling(csi: Csi, options: () => CallOptions): Csi {
+  return {
+    ...csi,
+    identity: each(csi.identity, options),
+    controller: each(csi.controller, options),
+    group: each(csi.group, options),
+    node: each(csi.node, options),
+  };
+}
+
+function each<T extends object>(client: T, options: () => CallOptions): T {
+  const methods = Object.entries(client as Record<string, (request: unknown, given?: CallOptions) => unknown>);
+  return Object.fromEntries(methods.map(([name, call]) => [name, (request: unknown) => call(request, options())])) as T;
 }
 
 export type FsName = 'ext4' | 'xfs' | 'btrfs';

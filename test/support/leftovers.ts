@@ -121,7 +121,11 @@ function parentOf(pid: number): number {
 }
 
 function filesIn(folder: string): readonly string[] {
-  return existsSync(folder) ? readdirSync(folder) : [];
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // not there, or not ours to read
+  }
 }
 
 function isBelow(folder: string, place: string): boolean {

@@ -108,7 +108,7 @@ export class Cuts {
     const committed = this.#store.cut(token);
     if (committed) return committed;
     const sealed = this.#record(token, SEALED);
-    const record = decodeCut(await this.#readSealed(sealed, token), sealed);
+    const record = decodeCut(await this.#readSealed(sealed, token), sealed, token);
     await renameDurably(sealed, this.#record(token, COMMITTED), [this.#layout.cuts]);
     this.#store.putCut(record);
     this.#open.delete(token);

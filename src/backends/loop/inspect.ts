@@ -1,3 +1,4 @@
+import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { CapacityPolicy } from '../../core/capacity.ts';
 import type { PoolInspection } from '../../core/pool-inspection.ts';
@@ -9,7 +10,9 @@ import { Layout } from './layout.ts';
 import { Store } from './store.ts';
 
 /** Reads a pool and changes nothing; the process that owns it may go on meanwhile. */
-export async function inspectLoopPool(dataDir: string, policy: CapacityPolicy): Promise<PoolInspection> {
+export async function inspectLoopPool(given: string, policy: CapacityPolicy): Promise<PoolInspection> {
+  // As the mount table has it; a folder that is not there has no other name.
+  const dataDir = await realpath(given).catch(() => given);
   const folder = path.join(dataDir, 'pool');
   const file = path.join(dataDir, 'pool.xfs');
   const own = await exists(file);

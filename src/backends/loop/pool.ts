@@ -4,7 +4,7 @@
  *
  * The file appears under its final name only with a finished filesystem in it, so a crash never leaves half a pool.
  */
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Bytes, formatBytes, MiB, roundUp } from '../../core/bytes.ts';
 import { DriverError, invalidArgument } from '../../core/errors.ts';
@@ -33,10 +33,12 @@ export interface PoolOptions {
 }
 
 /** Makes or finds the pool, and mounts it. Safe to call again at any time. */
-export async function openPool({ dataDir, poolBytes }: PoolOptions): Promise<PoolPlace> {
+export async function openPool({ dataDir: given, poolBytes }: PoolOptions): Promise<PoolPlace> {
+  await mkdir(path.join(given, 'pool'), { recursive: true, mode: 0o700 });
+  // As the mount table and the loop devices have it.
+  const dataDir = await realpath(given);
   const folder = path.join(dataDir, 'pool');
   const file = path.join(dataDir, 'pool.xfs');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
   if (!(await exists(file))) {
     if (await supportsReflink(dataDir)) return { folder };
     await makePoolFile(dataDir, file, poolBytes);

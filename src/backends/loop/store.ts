@@ -16,13 +16,15 @@ export class Store extends PoolIndex {
     const records = (await listIfThere(layout.volumes)).filter((name) => VOLUME_FILE.exec(name)?.[2] === 'json');
     await inBatches(records, async (name) => {
       const file = path.join(layout.volumes, name);
-      store.putVolume(decodeVolume(await readFile(file, 'utf8'), file));
+      // Gone since the folder was read: somebody looks at the pool while its owner works.
+      const text = await readIfThere(file);
+      if (text !== undefined) store.putVolume(decodeVolume(text, file, path.basename(name, '.json')));
     });
     const tokens = (await listIfThere(layout.cuts)).filter((name) => TOKEN.test(name));
     await inBatches(tokens, async (token) => {
       const file = path.join(layout.cut(token), COMMITTED);
       const text = await readIfThere(file);
-      if (text !== undefined) store.putCut(decodeCut(text, file));
+      if (text !== undefined) store.putCut(decodeCut(text, file, token));
     });
     return store;
   }

@@ -36,7 +36,12 @@ async function sweepVolumes(layout: Layout, trash: Trash, log: Logger): Promise<
     const match = VOLUME_FILE.exec(name);
     if (match?.[2] !== 'img' || names.has(`${match[1]}.json`)) continue;
     const image = path.join(layout.volumes, name);
-    for (const loop of await findLoops(image)) await detachLoop(loop.path);
+    const loops = await findLoops(image);
+    if ((await Promise.all(loops.map(({ devNumber }) => mountsOfDevice(devNumber)))).flat().length > 0) {
+      log.warn({ image: name }, 'an image without a record is mounted');
+      continue;
+    }
+    for (const loop of loops) await detachLoop(loop.path);
     log.info({ image: name }, 'removing an image that was never committed');
     await trash.discard(image);
   }
@@ -57,7 +62,7 @@ async function sweepCuts(layout: Layout, node: NodeName, trash: Trash, log: Logg
 async function waitsForItsCoordinator(sealed: string, node: NodeName): Promise<boolean> {
   if (!(await exists(sealed))) return false;
   try {
-    const { group } = decodeCut(await readFile(sealed, 'utf8'), sealed);
+    const { group } = decodeCut(await readFile(sealed, 'utf8'), sealed, path.basename(path.dirname(sealed)));
     return spansNodes(group, node);
   } catch (error) {
     if (hasCode(error, 'data-loss')) return false; // never sealed for good, so never promised

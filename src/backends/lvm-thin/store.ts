@@ -12,7 +12,7 @@ export class Store extends PoolIndex {
     const store = new Store();
     for (const { name, tags } of listed) {
       if (!VOLUME_NAME.test(name) || tags.includes(PENDING_TAG)) continue;
-      store.putVolume(decodeVolume(recordIn(tags) ?? '', name));
+      store.putVolume(decodeVolume(recordIn(tags) ?? '', name, name));
     }
     for (const { record, sealed } of cutsIn(listed)) if (record && !sealed) store.putCut(record);
     return store;
@@ -35,7 +35,7 @@ export function cutsIn(listed: readonly LogicalVolume[]): readonly FoundCut[] {
   const byToken = Map.groupBy(members, (volume) => cutOf(volume) ?? '');
   return [...byToken].map(([token, own]) => {
     const leader = own.find(({ tags }) => !tags.includes(PENDING_TAG) && recordIn(tags) !== undefined);
-    const record = leader && decodeCut(recordIn(leader.tags) ?? '', leader.name);
+    const record = leader && decodeCut(recordIn(leader.tags) ?? '', leader.name, token);
     return { token, members: own, record, sealed: leader?.tags.includes(SEALED_TAG) ?? false };
   });
 }

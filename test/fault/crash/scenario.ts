@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DriverError, messageOf } from '../../../src/core/errors.ts';
+import { DriverError, hasCode, messageOf } from '../../../src/core/errors.ts';
 import type { Footprint } from '../../support/footprint.ts';
 import type { World } from '../world.ts';
 
@@ -44,6 +44,18 @@ export async function insist<T>(call: () => Promise<T>): Promise<T> {
       const late = error instanceof DriverError && messageOf(error).includes('lease');
       if (!late || attempt === 5) throw error;
       await sleep(500);
+    }
+  }
+}
+
+/** As long as somebody else is at it: the call of a caller who went away may still go on. */
+export async function outlast<T>(call: () => Promise<T>): Promise<T> {
+  for (const end = performance.now() + 60_000; ; ) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!hasCode(error, 'aborted') || performance.now() > end) throw error;
+      await sleep(10);
     }
   }
 }
