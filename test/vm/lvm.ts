@@ -5,7 +5,7 @@ import { addUp, type Tally, verdict } from '../support/tally.ts';
 import { type Ground, openGround } from './ground.ts';
 import { runGuestTests } from './guest-tests.ts';
 
-const FILES = ['test/contract/lvm-thin.ts', 'test/prove/lvm-thin.ts'];
+const FILES = ['test/contract/lvm-thin.ts', 'test/prove/lvm-thin.ts', 'test/fault/lvm-thin.ts'];
 const SANITY_MS = 900_000;
 
 export async function runLvmTier(signal: AbortSignal): Promise<Tally> {
