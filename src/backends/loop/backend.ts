@@ -68,7 +68,7 @@ export class LoopBackend implements Backend, AsyncDisposable {
     }
     const trash = new Trash(layout.trash, log);
     await sweep(layout, options.node, trash, log);
-    return new LoopBackend(options, place, await Store.load(layout), trash, clock);
+    return new LoopBackend(options, place, Store.load(layout), trash, clock);
   }
 
   /** Leaves nothing mounted or attached when no volume is in use; else leaves the pool as it is. */
