@@ -21,8 +21,8 @@ export interface Launch {
 export interface Memory {
   /** Resident bytes; of several processes the sum, which counts what they share twice. */
   readonly rss: number;
-  /** The same with what is shared divided among those who share it. */
-  readonly pss: number;
+  /** The same with what they share counted once: what the driver takes on a machine that runs nothing else. */
+  readonly alone: number;
 }
 
 export interface DriverProcess extends AsyncDisposable {
@@ -88,9 +88,11 @@ function answers(socket: string): Promise<boolean> {
 
 async function memoryOf(pid: number): Promise<Memory> {
   const sizes = await Promise.all([pid, ...(await childrenOf(pid))].map(residentOf));
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   return {
-    rss: sizes.reduce((sum, { rss }) => sum + rss, 0),
-    pss: sizes.reduce((sum, { pss }) => sum + pss, 0),
+    rss: sum(sizes.map(({ rss }) => rss)),
+    // The kernel's own measure (Pss) would divide with this process too, which runs the same interpreter.
+    alone: sum(sizes.map(({ own }) => own)) + Math.max(...sizes.map(({ rss, own }) => rss - own)),
   };
 }
 
@@ -101,8 +103,9 @@ async function childrenOf(parent: number): Promise<readonly number[]> {
   return pids.filter((_, i) => Number(stats[i]?.replace(/^.*\) /s, '').split(' ')[1]) === parent);
 }
 
-async function residentOf(pid: number): Promise<Memory> {
+async function residentOf(pid: number): Promise<{ readonly rss: number; readonly own: number }> {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
   const bytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) * 1024;
-  return { rss: bytes('Rss'), pss: bytes('Pss') };
+  // What is no file's is shared with nobody; the files are the interpreter's, the same for serve and guard.
+  return { rss: bytes('Rss'), own: bytes('Anonymous') };
 }

@@ -86,25 +86,28 @@ export function memorySection(memory: readonly MemoryRow[]): Section {
     title: 'Resident memory (MiB), serve and its guard together',
     columns: [
       { title: 'WHEN' },
-      ...['RSS', 'PSS', 'HOST-PATH RSS', 'PSS', 'RATIO OF PSS'].map((title) => ({ title, align: 'right' as const })),
+      ...['RSS', 'ALONE', 'HOST-PATH', 'RATIO'].map((title) => ({ title, align: 'right' as const })),
     ],
-    rows: ours.map(({ when, rss, pss }) => {
+    rows: ours.map(({ when, rss, alone }) => {
       const peer = peerOf(when);
-      const theirs = peer ? [mebibytes(peer.rss), mebibytes(peer.pss), times(pss, peer.pss)] : [NOT_MEASURED];
-      return [when, mebibytes(rss), mebibytes(pss), ...theirs];
+      const theirs = peer ? [mebibytes(peer.alone), times(alone, peer.alone)] : [NOT_MEASURED];
+      return [when, mebibytes(rss), mebibytes(alone), ...theirs];
     }),
     aims:
       idle && idlePeer
         ? [
             {
-              what: 'memory at idle (PSS)',
+              what: 'memory at idle',
               aim: '2x host-path at most',
-              measured: times(idle.pss, idlePeer.pss),
-              reached: idle.pss <= 2 * idlePeer.pss,
+              measured: times(idle.alone, idlePeer.alone),
+              reached: idle.alone <= 2 * idlePeer.alone,
             },
           ]
         : [],
-    notes: idlePeer ? [] : [NO_PEER],
+    notes: [
+      'RSS is the sum over serve and guard; ALONE counts what they share (the interpreter) once.',
+      ...(idlePeer ? [] : [NO_PEER]),
+    ],
     data: memory,
   };
 }

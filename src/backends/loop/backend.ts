@@ -55,7 +55,7 @@ export class LoopBackend extends PoolBackend {
     }
     const trash = new Trash(layout.trash, log);
     await sweep(layout, options.node, trash, log);
-    const index = await Store.load(layout);
+    const index = Store.load(layout);
     const devices = new Devices(layout);
     const parts: LoopParts = {
       index,

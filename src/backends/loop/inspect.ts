@@ -20,7 +20,7 @@ export async function inspectLoopPool(given: string, policy: CapacityPolicy): Pr
   if (!mounted) return { folder, mounted, volumes: [], cuts: [] };
 
   const layout = new Layout(folder);
-  const store = await Store.load(layout);
+  const store = Store.load(layout);
   const devices = new Devices(layout);
   const place: PoolPlace = own ? { folder, file } : { folder };
   const volumes = store.volumes.page({}).items;

@@ -2,6 +2,7 @@
  * At start: removes what a crash left uncommitted. It goes by the names that this backend gives, and touches nothing
  * else, whatever lies in the pool.
  */
+import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { hasCode } from '../../core/errors.ts';
@@ -52,7 +53,8 @@ async function sweepCuts(layout: Layout, node: NodeName, trash: Trash, log: Logg
   for (const token of await readdir(layout.cuts)) {
     if (!TOKEN.test(token)) continue;
     const folder = layout.cut(token);
-    if (await exists(path.join(folder, COMMITTED))) continue;
+    // Without a thread, as `Store.load` reads: there are thousands.
+    if (existsSync(path.join(folder, COMMITTED))) continue;
     if (await waitsForItsCoordinator(path.join(folder, SEALED), node)) continue;
     log.info({ token }, 'removing a cut that was never committed');
     await trash.discard(folder);
