@@ -32,10 +32,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
+/** Fewer for a quick look. */
+const ROUNDS = Number(process.env.PROVE_ROUNDS ?? 50);
+
 test.each([
-  { volumes: 3, rounds: 50, access: 'mount' },
-  { volumes: 8, rounds: 50, access: 'block' },
-  { volumes: 16, rounds: 50, access: 'mount' },
+  { volumes: 3, rounds: ROUNDS, access: 'mount' },
+  { volumes: 8, rounds: ROUNDS, access: 'block' },
+  { volumes: 16, rounds: ROUNDS, access: 'mount' },
 ])('$rounds group snapshots of $volumes volumes ($access) hold', async ({ volumes, rounds, access }) => {
   const numbers = ['--volumes', String(volumes), '--rounds', String(rounds), '--access', access];
   const { status, stdout, stderr } = spawnSync(

@@ -62,7 +62,7 @@ function diskArguments(file: string, index: number): readonly string[] {
 
 function kernelParameters({ modules }: Kernel): string {
   return [
-    'console=ttyS0 quiet panic=-1', // a panic ends qemu (-no-reboot)
+    'console=ttyS0 loglevel=3 panic=-1', // a panic ends qemu (-no-reboot); a failing disk's errors would take minutes
     'mitigations=off nokaslr tsc=reliable random.trust_cpu=on cryptomgr.notests',
     `vm.modules=${modules}`,
     `vm.node=${process.execPath}`,

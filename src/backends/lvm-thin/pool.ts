@@ -62,7 +62,9 @@ export class Pool implements AsyncDisposable {
     return (await this.mapper.find(below)) ? below : this.lvm.deviceName(this.name);
   }
 
+  /** Not while LVM changes the pool: with its first volume the device gets another name. */
   async status(): Promise<ThinPoolStatus> {
+    using _shared = await this.lock.share();
     return await thinPoolStatus(this.mapper, await this.target());
   }
 }
