@@ -7,6 +7,8 @@ import { openForFreeze, thawFilesystem } from '../host/freeze.ts';
 /** What the node's operations work with. */
 export interface NodeContext {
   readonly backend: Backend;
+  /** The driver's own folder, without symbolic links: no place for a volume, which would hide the pool. */
+  readonly dataDir?: string;
   /** Absent: filesystems are thawed right here. */
   readonly fence?: {
     /** Thaws the filesystem mounted there, if it is frozen, and knows that it did. */

@@ -1,5 +1,6 @@
 /** `cofferdam serve`: all CSI services on one socket, with the agent in the process. */
 import { once } from 'node:events';
+import { realpath } from 'node:fs/promises';
 import { armFailpoints } from '../../core/failpoint.ts';
 import type { Logger, Metrics } from '../../core/observe.ts';
 import { SECRET_FIELDS } from '../../csi/redaction.ts';
@@ -56,10 +57,11 @@ async function startDriver(options: ServeOptions, logger: Logger): Promise<Async
   await sweepAbandonedRuns(logger);
   const { metrics, expose } = await measure(options.metricsAddress);
   const storage = resources.use(await openStorage(options, logger, metrics));
+  const dataDir = await realpath(options.dataDir);
   const server = resources.use(
     await serve({
       address: parseAddress('endpoint', options.endpoint),
-      services: servicesOf(options, storage, logger, metrics),
+      services: servicesOf({ ...options, dataDir }, storage, logger, metrics),
       interceptors: csiInterceptors({ logger, metrics, ready: () => true }),
       drainMs: DRAIN_MS,
     }),
@@ -79,7 +81,7 @@ function servicesOf(options: ServeOptions, { backend, directory }: NodeStorage, 
     volumes: new VolumeService(directory),
     snapshots: new SnapshotService(directory, coordinator),
     groups: new GroupService(directory, coordinator),
-    node: new NodeService({ backend }),
+    node: new NodeService({ backend, dataDir: options.dataDir }),
     options: {
       node: options.nodeName,
       version: VERSION,
