@@ -5,7 +5,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BACKENDS } from '../src/backends/registry.ts';
+import { inspectLoopPool } from '../src/backends/loop/inspect.ts';
 import { MiB } from '../src/core/bytes.ts';
 import { windowOf } from '../src/fence/evidence.ts';
 import { extentCount } from '../src/host/reflink.ts';
@@ -145,7 +145,7 @@ async function byFence({ driver, dataDir, volumes }: Bench): Promise<number> {
   const sourceVolumeIds = volumes.map(({ id }) => id);
   const { groupSnapshot } = await driver.client.group.CreateVolumeGroupSnapshot({ name, sourceVolumeIds });
   const groupSnapshotId = groupSnapshot?.groupSnapshotId ?? '';
-  const { cuts } = await BACKENDS.loop.inspect(dataDir, { overcommitRatio: 1, reservePercent: 0 });
+  const { cuts } = await inspectLoopPool(dataDir, { overcommitRatio: 1, reservePercent: 0 });
   const record = cuts.find(({ group }) => group?.id === groupSnapshotId);
   if (!record) throw new Error(`the pool has no record of ${groupSnapshotId}`);
   const snapshotIds = record.snapshots.map(({ id }) => id);

@@ -6,6 +6,7 @@
 #
 #   tools/ensure-packages.sh           what the driver and its tests need
 #   tools/ensure-packages.sh --bench   and what the benchmarks need
+#   tools/ensure-packages.sh --lvm     and what the tests of the LVM backend need, a virtual machine among it
 #
 # COFFERDAM_NO_INSTALL=1 only looks.
 set -euo pipefail
@@ -32,6 +33,17 @@ btrfstune   btrfs-progs
 '
 if [[ ${1:-} == --bench ]]; then
   commands+='fio fio'
+fi
+if [[ ${1:-} == --lvm ]]; then
+  commands+='
+lvm                     lvm2
+thin_check              thin-provisioning-tools
+qemu-system-x86_64      qemu-system-x86
+/usr/lib/qemu/virtiofsd qemu-system-common
+busybox                 busybox-static
+depmod                  kmod
+setpriv                 util-linux
+'
 fi
 
 missing=()

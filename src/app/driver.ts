@@ -19,6 +19,8 @@ export const STORAGE_OPTIONS = [
   'dataDir',
   'backend',
   'poolSize',
+  'volumeGroup',
+  'thinPool',
   'nodeName',
   'leaseMs',
   'expediteRcu',
@@ -50,6 +52,8 @@ export async function openStorage(
       {
         dataDir: options.dataDir,
         ...(options.poolSize !== undefined && { poolBytes: options.poolSize }),
+        volumeGroup: options.volumeGroup,
+        thinPool: options.thinPool,
         node: options.nodeName,
         overcommitRatio: options.overcommitRatio,
         reservePercent: options.poolReserve,

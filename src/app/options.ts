@@ -41,11 +41,28 @@ export const OPTIONS = {
     fallback: '/var/lib/cofferdam',
     parse: absolutePath,
   }),
-  backend: row<BackendName>({ value: 'name', help: 'loop', fallback: 'loop', parse: oneOf(backendNames()) }),
+  backend: row<BackendName>({
+    value: 'name',
+    help: backendNames().join(', '),
+    fallback: 'loop',
+    parse: oneOf(backendNames()),
+  }),
   poolSize: optional({
     value: 'size',
-    help: "size of the pool's own filesystem where the data folder can't reflink; it can grow later (default: 80 % of what is free)",
+    help: "size of a pool that the driver makes: its own filesystem where the data folder can't reflink, or the thin pool; it can grow later (default: 80 % of what is free)",
     parse: parseSize,
+  }),
+  volumeGroup: row({
+    value: 'name',
+    help: 'lvm-thin: the volume group, which must be there',
+    fallback: 'cofferdam',
+    parse: lvmName,
+  }),
+  thinPool: row({
+    value: 'name',
+    help: 'lvm-thin: the thin pool in it; made when missing',
+    fallback: 'pool',
+    parse: lvmName,
   }),
   nodeName: row({
     value: 'name',
@@ -188,6 +205,12 @@ function text(value: string, field: string): string {
 function absolutePath(value: string, field: string): string {
   if (!value.startsWith('/') || value.includes('\0')) throw invalidArgument(field, 'must be an absolute path');
   return value;
+}
+
+/** lvm(8), "Valid names"; short enough for the names of devices, where every hyphen counts twice. */
+function lvmName(value: string, field: string): string {
+  if (/^[A-Za-z0-9_+][A-Za-z0-9_+.-]{0,31}$/.test(value)) return value;
+  throw invalidArgument(field, `${JSON.stringify(value)} must be letters, digits, "_", "+", "." and "-", 32 at most`);
 }
 
 function nodeName(value: string, field: string): string {

@@ -5,7 +5,7 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BACKENDS } from '../backends/registry.ts';
+import { inspectLoopPool } from '../backends/loop/inspect.ts';
 import { TEST_BUILD } from '../core/build.ts';
 import { type Bytes, GiB } from '../core/bytes.ts';
 import { DriverError, hasCode } from '../core/errors.ts';
@@ -117,7 +117,7 @@ async function removeRun(folder: string): Promise<void> {
 }
 
 async function windowOfGroup(dataDir: string, groupId: string): Promise<number | undefined> {
-  const { cuts } = await BACKENDS.loop.inspect(dataDir, { overcommitRatio: 1, reservePercent: 0 });
+  const { cuts } = await inspectLoopPool(dataDir, { overcommitRatio: 1, reservePercent: 0 });
   const record = cuts.find((cut) => cut.group?.id === groupId);
   return record && windowOf([record]);
 }

@@ -15,9 +15,29 @@ export interface AttachedDevice {
   readonly readOnly: boolean;
 }
 
+/** Something that can be stopped, and let go on. */
+export type FenceLayer =
+  /** A mounted filesystem, by FIFREEZE. */
+  | {
+      readonly kind: 'filesystem';
+      readonly mountPoint: string;
+      /** `7:3`, of the block device below. */
+      readonly devNumber: string;
+    }
+  /** A device-mapper device, by suspending it. */
+  | {
+      readonly kind: 'device';
+      /** As device-mapper names it. */
+      readonly name: string;
+      readonly devNumber: string;
+      /** The kernel is to freeze a filesystem that somebody may have on it; false under a layer that did. */
+      readonly lockFs: boolean;
+    };
+
 /** How a member of a round is to be kept quiet. */
 export type FenceTarget =
-  | { readonly kind: 'filesystem'; readonly mountPoint: string; readonly device: AttachedDevice }
+  /** Stopped from the top down, in this order; let go from the bottom up. */
+  | { readonly kind: 'fenced'; readonly layers: readonly [FenceLayer, ...FenceLayer[]] }
   | { readonly kind: 'idle' }
   | { readonly kind: 'unfenceable'; readonly reason: string; readonly advice: string };
 
@@ -64,6 +84,11 @@ export interface Backend {
 
   /** How to keep each of these quiet, in their order; looked at in one go, so that a large group costs one look. */
   fenceTargets(ids: readonly VolumeId[]): Promise<readonly FenceTarget[]>;
+  /**
+   * Whether `createVolume` from a volume in use wants its writers stopped by the caller, for a clean copy. Else it stops
+   * them by itself, and can't while somebody else does.
+   */
+  readonly copiesStopped: boolean;
   /** Outside the window: checks space, makes what can be made early. @throws DriverError resource-exhausted, not-found */
   prepareCut(plan: RoundPlan, signal: AbortSignal): Promise<void>;
   /** Inside the window: snapshots one member, uncommitted. `recordCut` or `abortCut` must follow. */

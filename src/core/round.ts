@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { GroupId, SnapshotId, VolumeId } from './ids.ts';
+import { type GroupId, type NodeName, nodeOf, type SnapshotId, type VolumeId } from './ids.ts';
 
 /** Names one attempt at a group snapshot. A retry is a new round with a new token. 16 hexadecimal digits. */
 export type RoundToken = string;
@@ -40,6 +40,8 @@ export interface RoundPlan {
 export type Quiescence =
   /** Its filesystem is frozen. */
   | 'frozen'
+  /** Its device is suspended: a raw block volume. */
+  | 'suspended'
   /** Nothing has it mounted or attached for writing: there is nothing to stop. */
   | 'idle'
   /** It can't be stopped, but its own cut is atomic: at most one in a round, and it is cut first. */
@@ -71,4 +73,9 @@ export interface FrozenNode {
 /** A node's answer to `cut`: its members are cut and thawed, not yet visible. */
 export interface CutNode {
   readonly evidence: readonly MemberEvidence[];
+}
+
+/** Whether the decision over a cut on this node may have been made elsewhere. */
+export function spansNodes(group: GroupIntent | undefined, node: NodeName): boolean {
+  return group?.volumeIds.some((id) => nodeOf('volume', id) !== node) ?? false;
 }

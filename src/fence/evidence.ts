@@ -7,7 +7,7 @@ import type { CutRecord } from '../core/snapshot.ts';
 export interface Measured {
   readonly plan: RoundPlan;
   readonly targets: readonly FenceTarget[];
-  /** All times are `Clock.monotonicMs`; those of filesystems are in the order of the targets that are filesystems. */
+  /** All times are `Clock.monotonicMs`; those of fences are in the order of the targets that are fenced. */
   readonly freezeStartedMs: number;
   readonly frozenAtMs: readonly number[];
   readonly cutAtMs: ReadonlyMap<VolumeId, number>;
@@ -16,19 +16,26 @@ export interface Measured {
 }
 
 export function quiescenceOf(target: FenceTarget): Quiescence {
-  return target.kind === 'filesystem' ? 'frozen' : target.kind === 'idle' ? 'idle' : 'unfenced';
+  switch (target.kind) {
+    case 'fenced':
+      return target.layers[0].kind === 'filesystem' ? 'frozen' : 'suspended';
+    case 'idle':
+      return 'idle';
+    case 'unfenceable':
+      return 'unfenced';
+  }
 }
 
 /** In the order of the plan's members. */
 export function evidenceOf(measured: Measured): readonly MemberEvidence[] {
   const { plan, targets, freezeStartedMs, frozenAtMs, thawedAtMs } = measured;
   const since = (time: number) => Math.round((time - freezeStartedMs) * 1000) / 1000;
-  let filesystem = 0;
+  let fenced = 0;
   return plan.members.map(({ volumeId }, i) => {
     const target = targets[i];
     const quiescence: Quiescence = target && plan.fenced ? quiescenceOf(target) : 'unfenced';
     const cutAt = measured.cutAtMs.get(volumeId) ?? Number.NaN;
-    const frozen = quiescence === 'frozen' ? filesystem++ : undefined;
+    const frozen = quiescence === 'frozen' || quiescence === 'suspended' ? fenced++ : undefined;
     // A member that was not frozen was quiet, or atomic, at the instant of its cut.
     const at = (times: readonly number[]) => (frozen === undefined ? cutAt : (times[frozen] ?? Number.NaN));
     return {

@@ -8,10 +8,11 @@ import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { RoundToken } from '../core/round.ts';
 import { writeFileDurably } from '../host/durable-file.ts';
+import type { MemberLayers } from './member.ts';
 
 export interface JournalEntry {
   readonly token: RoundToken;
-  readonly filesystems: readonly { readonly mountPoint: string; readonly devNumber: string }[];
+  readonly members: readonly MemberLayers[];
   /** Value of rcu_expedited before the round raised it; absent when the round leaves it alone. */
   readonly rcuExpedited?: number;
 }
@@ -57,7 +58,7 @@ export class FreezeJournal {
   async #read(file: string): Promise<JournalEntry> {
     try {
       const entry = JSON.parse(await readFile(file, 'utf8')) as JournalEntry & { format: number };
-      if (entry.format !== FORMAT || !Array.isArray(entry.filesystems)) throw new Error('unknown format');
+      if (entry.format !== FORMAT || !Array.isArray(entry.members)) throw new Error('unknown format');
       return entry;
     } catch (cause) {
       throw new DriverError('data-loss', `journal entry ${file} can't be read; thaw by hand, then remove it`, {

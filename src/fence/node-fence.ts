@@ -1,5 +1,5 @@
 /**
- * The fence on one node: keeps a set of filesystems quiet for the length of a lease.
+ * The fence on one node: keeps a set of volumes quiet for the length of a lease.
  *
  * The order of things, so that a crash at any line leaves nothing frozen past its lease:
  *   1. descriptors of our own and of the guard are opened; the journal names what will be frozen, and is synced
@@ -10,16 +10,14 @@
  * If the agent dies the guard thaws; if the guard dies or hangs the agent thaws by its own descriptors; if both die the
  * next start thaws what the journal lists (`recover`).
  */
-import type { FileHandle } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
 import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { RoundToken } from '../core/round.ts';
-import { thawFilesystem } from '../host/freeze.ts';
 import { readRcuExpedited, writeRcuExpedited } from '../host/rcu.ts';
 import type { GuardClient, GuardProcess } from './guard/client.ts';
 import type { FreezeJournal } from './journal.ts';
-import { type MountedFilesystem, openMounted } from './mounted.ts';
+import { FencedMember, type MemberLayers } from './member.ts';
 
 /** How long after the lease the guard may take to thaw before the agent ends it and thaws by itself. */
 const GUARD_GRACE_MS = 300;
@@ -49,14 +47,10 @@ export class NodeFence {
   }
 
   /** Steps 1 and 2. Nothing is frozen yet. */
-  async prepare(
-    token: RoundToken,
-    filesystems: readonly MountedFilesystem[],
-    signal: AbortSignal,
-  ): Promise<FenceSession> {
+  async prepare(token: RoundToken, members: readonly MemberLayers[], signal: AbortSignal): Promise<FenceSession> {
     const guard = await this.#guard.running();
     const rcuExpedited = await this.#rcu();
-    const own: FileHandle[] = [];
+    const own: FencedMember[] = [];
     const session = new FenceSession(guard, this.#clock, token, own, async (guardFailed) => {
       if (rcuExpedited !== undefined) this.#rcuUsers--;
       // Else the guard did. While another round runs, it is restored at the end of that one.
@@ -66,11 +60,11 @@ export class NodeFence {
     });
     const hung = setTimeout(() => void guard.kill(), PREPARE_LIMIT_MS);
     try {
-      for (const filesystem of filesystems) own.push(await openMounted(filesystem));
+      for (const layers of members) own.push(await FencedMember.open(layers));
       const rcu = rcuExpedited === undefined ? {} : { rcuExpedited };
-      await this.#journal.write({ token, filesystems, ...rcu });
+      await this.#journal.write({ token, members, ...rcu });
       await failpoint('fence.journaled');
-      await guard.request({ op: 'arm', token, filesystems, ...rcu });
+      await guard.request({ op: 'arm', token, members, ...rcu });
       await failpoint('fence.armed');
       for (let pass = 0; pass < 2; pass++) {
         await orCancelled(guard.request({ op: 'writeback', token }), signal);
@@ -109,9 +103,9 @@ async function changeableRcu(): Promise<number | undefined> {
 }
 
 export interface ThawReport {
-  /** In the order of the filesystems. */
+  /** In the order of the members. */
   readonly thawedAtMs: readonly number[];
-  /** Every filesystem was still held by our freeze when it was thawed. */
+  /** Every member was still held by our freeze when it was thawed. */
   readonly held: boolean;
 }
 
@@ -120,7 +114,7 @@ export class FenceSession {
   readonly #guard: GuardProcess;
   readonly #clock: Clock;
   readonly #token: RoundToken;
-  readonly #own: readonly FileHandle[];
+  readonly #own: readonly FencedMember[];
   readonly #ended: (guardFailed: boolean) => Promise<void>;
   #deadlineMs = 0;
   #mayBeFrozen = false;
@@ -131,7 +125,7 @@ export class FenceSession {
     guard: GuardProcess,
     clock: Clock,
     token: RoundToken,
-    own: readonly FileHandle[],
+    own: readonly FencedMember[],
     ended: (guardFailed: boolean) => Promise<void>,
   ) {
     this.#guard = guard;
@@ -142,7 +136,7 @@ export class FenceSession {
   }
 
   /**
-   * @returns when each filesystem was frozen, `Clock.monotonicMs`
+   * @returns when each member was frozen, `Clock.monotonicMs`
    * @throws DriverError when not all could be frozen; then none is
    */
   async freeze(leaseMs: number): Promise<readonly number[]> {
@@ -197,7 +191,7 @@ export class FenceSession {
         clearTimeout(hung);
       }
     } finally {
-      await Promise.all(this.#own.map((handle) => handle.close()));
+      await Promise.all(this.#own.map((member) => member.close()));
       await this.#ended(guardFailed);
     }
   }
@@ -207,7 +201,7 @@ export class FenceSession {
    * nothing is thawed: what is frozen then was frozen by somebody else.
    */
   async #thawWithoutGuard(): Promise<ThawReport> {
-    if (this.#mayBeFrozen) await Promise.all(this.#own.map((handle) => thawFilesystem(handle.fd)));
+    if (this.#mayBeFrozen) await Promise.all(this.#own.map((member) => member.letGoAnyway()));
     return { thawedAtMs: this.#own.map(() => this.#clock.monotonicMs()), held: false };
   }
 }

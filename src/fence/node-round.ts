@@ -28,7 +28,7 @@ interface Round {
   state: NodeRoundState;
   freezeStartedMs: number;
   frozenAtMs: readonly number[];
-  /** Filesystems of this round that count as frozen now. */
+  /** Members of this round that count as frozen now. */
   frozenNow: number;
   expiry: NodeJS.Timeout;
 }
@@ -36,7 +36,7 @@ interface Round {
 /** A round whose coordinator has gone before the freeze is given up after this long. */
 const PREPARED_LIMIT_MS = 60_000;
 
-/** What to tell about frozen filesystems, for metrics. */
+/** What to tell about frozen members, for metrics. */
 export interface FrozenGauge {
   changed(frozenNow: number): void;
 }
@@ -61,15 +61,12 @@ export class NodeRounds {
     const targets = await this.#backend.fenceTargets(plan.members.map(({ volumeId }) => volumeId));
     await failpoint('round.prepare');
     await this.#backend.prepareCut(plan, signal);
-    const filesystems = plan.fenced ? targets.filter((target) => target.kind === 'filesystem') : [];
+    const fenced = plan.fenced ? targets.filter((target) => target.kind === 'fenced') : [];
     let session: FenceSession | undefined;
     try {
-      if (filesystems.length > 0) {
-        session = await this.#fence.prepare(
-          plan.token,
-          filesystems.map(({ mountPoint, device }) => ({ mountPoint, devNumber: device.devNumber })),
-          signal,
-        );
+      if (fenced.length > 0) {
+        const members = fenced.map(({ layers }) => layers);
+        session = await this.#fence.prepare(plan.token, members, signal);
       }
     } catch (error) {
       await this.#backend.abortCut(plan.token);
@@ -124,7 +121,7 @@ export class NodeRounds {
     await failpoint('round.cut');
     const thawed = await this.#thaw(round);
     if (round.session && !thawed.held) {
-      throw new DriverError('aborted', 'a filesystem was thawed by somebody else before its cut was done');
+      throw new DriverError('aborted', 'a member was thawed by somebody else before its cut was done');
     }
     await failpoint('round.thawed');
     const { thawedAtMs } = thawed;
@@ -176,14 +173,14 @@ export class NodeRounds {
   }
 
   /**
-   * Runs `work` while the volume's filesystem is frozen, for a copy that is not a round (CreateVolume from a volume).
+   * Runs `work` while the volume is stopped, where the backend wants that, for a copy that is not a round (CreateVolume from a volume).
    * The work must be atomic by itself: should the lease end meanwhile, the copy is crash-consistent instead of clean.
    */
   async whileQuiet<T>(volumeId: VolumeId, leaseMs: number, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    if (!this.#backend.copiesStopped) return await work();
     const [target] = await this.#backend.fenceTargets([volumeId]);
-    if (target?.kind !== 'filesystem') return await work();
-    const { mountPoint, device } = target;
-    const session = await this.#fence.prepare(newToken(), [{ mountPoint, devNumber: device.devNumber }], signal);
+    if (target?.kind !== 'fenced') return await work();
+    const session = await this.#fence.prepare(newToken(), [target.layers], signal);
     try {
       await session.freeze(leaseMs);
       await failpoint('clone.frozen');

@@ -1,6 +1,8 @@
 /** At start, before anything is served: thaw what a dead agent and a dead guard left frozen. */
+import type { FenceLayer } from '../core/backend.ts';
 import { DriverError, messageOf } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
+import { DeviceMapper } from '../host/device-mapper.ts';
 import { thawFilesystem } from '../host/freeze.ts';
 import { mountsOfDevice } from '../host/mount-table.ts';
 import { writeRcuExpedited } from '../host/rcu.ts';
@@ -8,18 +10,19 @@ import type { FreezeJournal } from './journal.ts';
 import { openMounted } from './mounted.ts';
 
 /**
- * Thaws every filesystem the journal lists, restores rcu_expedited, and empties the journal.
- * @returns mount points that were found frozen
+ * Resumes every device and thaws every filesystem that the journal lists, restores rcu_expedited, and empties the journal.
+ * @returns mount points and devices that were found frozen
  * @throws DriverError unavailable when something may still be frozen: the driver must not serve then
  */
 export async function recoverFrozen(journal: FreezeJournal): Promise<readonly string[]> {
   const thawed: string[] = [];
   const entries = await journal.list();
-  for (const entry of entries) {
-    for (const { devNumber } of entry.filesystems) {
-      const mountPoint = await thawDevice(devNumber);
-      if (mountPoint !== undefined) thawed.push(mountPoint);
-    }
+  const layers = entries.flatMap(({ members }) => members.flat());
+  // Devices first: a filesystem may write when it is thawed, and would wait for a device that is suspended.
+  for (const layer of layers) if (layer.kind === 'device' && (await resumeDevice(layer))) thawed.push(layer.name);
+  for (const layer of layers) {
+    const mountPoint = layer.kind === 'filesystem' ? await thawDevice(layer.devNumber) : undefined;
+    if (mountPoint !== undefined) thawed.push(mountPoint);
   }
   if (entries.length > 0) await failpoint('recovery.thawed');
   const rcu = entries.map(({ rcuExpedited }) => rcuExpedited).filter((value) => value !== undefined);
@@ -27,6 +30,19 @@ export async function recoverFrozen(journal: FreezeJournal): Promise<readonly st
   for (const { token } of entries) await journal.remove(token);
   await journal.removeUnfinished();
   return thawed;
+}
+
+/** @returns false when it was not suspended, or is gone, or another one has its name */
+async function resumeDevice({ name, devNumber }: FenceLayer & { readonly kind: 'device' }): Promise<boolean> {
+  try {
+    await using mapper = await DeviceMapper.open();
+    if ((await mapper.find(name))?.devNumber !== devNumber) return false;
+    return await mapper.resume(name);
+  } catch (cause) {
+    throw new DriverError('unavailable', `device ${name} may be suspended and can't be resumed: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
 }
 
 /**

@@ -11,6 +11,8 @@ export interface RunOptions {
   readonly okCodes?: readonly number[];
   /** Written to standard input, which is closed otherwise. */
   readonly input?: string;
+  /** Added to the fixed environment of every command. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface CommandResult {
@@ -64,7 +66,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   const result = await execa(file, args, {
     reject: false,
     extendEnv: false,
-    env: COMMAND_ENV,
+    env: { ...COMMAND_ENV, ...options.env },
     stripFinalNewline: false,
     timeout: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     killSignal: 'SIGKILL',

@@ -16,3 +16,13 @@ export const FITRIM = 0xc0185879;
 export const FICLONE = 0x40049409;
 export const FS_IOC_FSGETXATTR = 0x801c581f;
 export const BLKGETSIZE64 = 0x80081272;
+export const BLKROSET = 0x125d;
+
+// linux/dm-ioctl.h: _IOWR(0xfd, command, struct dm_ioctl of 312 bytes)
+export const DM_DEV_CREATE = 0xc138fd03;
+export const DM_DEV_REMOVE = 0xc138fd04;
+export const DM_DEV_SUSPEND = 0xc138fd06;
+export const DM_DEV_STATUS = 0xc138fd07;
+export const DM_TABLE_LOAD = 0xc138fd09;
+export const DM_TABLE_STATUS = 0xc138fd0c;
+export const DM_TARGET_MSG = 0xc138fd0e;

@@ -20,6 +20,8 @@ const PACKAGES = new Map([
   ['mkfs.btrfs', 'btrfs-progs'],
   ['btrfs', 'btrfs-progs'],
   ['btrfstune', 'btrfs-progs'],
+  ['lvm', 'lvm2'],
+  ['thin_check', 'thin-provisioning-tools'],
 ]);
 
 /** `mkfs.xfs is not installed (Debian package xfsprogs)` */

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ROOT, stream } from '../support/command.ts';
-import { Driver } from '../support/driver.ts';
+import { Driver, type DriverOptions } from '../support/driver.ts';
 import type { Tally } from '../support/tally.ts';
 import { parseJunit, type Spec } from './junit.ts';
 import { expectedSkips } from './skips.ts';
@@ -16,6 +16,8 @@ export interface SanityRun {
   readonly accessType: 'mount' | 'block';
   /** The health calls of CSI 1.13 switched on. */
   readonly health: boolean;
+  /** Of the driver; a loop pool unless told. */
+  readonly driver?: Pick<DriverOptions, 'flags' | 'poolSize'>;
 }
 
 export const SANITY_RUNS: readonly SanityRun[] = [
@@ -54,13 +56,16 @@ const SNAPSHOT_PARAMETERS = {
   'csi.storage.k8s.io/volumesnapshotcontent/name': 'snapcontent-5a11',
 };
 
-export async function runSanity({ accessType, health }: SanityRun, signal: AbortSignal): Promise<Tally> {
+export async function runSanity(
+  { accessType, health, driver: options = {} }: SanityRun,
+  signal: AbortSignal,
+): Promise<Tally> {
   if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: run test/tools/build.sh`);
   const folder = await mkdtemp(path.join(tmpdir(), 'sanity-'));
   try {
     // Everything is logged, so that a secret that is logged is found.
-    const flags = ['--log-level', 'debug', '--health', health ? 'on' : 'off'];
-    await using driver = await Driver.start({ folder, flags });
+    const flags = ['--log-level', 'debug', '--health', health ? 'on' : 'off', ...(options.flags ?? [])];
+    await using driver = await Driver.start({ ...options, folder, flags });
     const specs = await runProgram(folder, driver, accessType, signal);
     const complaints = [...compareSkips(specs, expectedSkips(health)), ...(await complainOfDriver(driver, specs))];
     for (const complaint of complaints) console.error(`csi-sanity (${accessType}): ${complaint}`);

@@ -15,7 +15,9 @@ import { makeFilesystem } from '../../src/host/filesystem.ts';
 import type { Scratch } from './scratch.ts';
 
 export type RigOptions = Partial<
-  OptionValues<'poolSize' | 'leaseMs' | 'expediteRcu' | 'overcommitRatio' | 'poolReserve'>
+  OptionValues<
+    'backend' | 'poolSize' | 'volumeGroup' | 'thinPool' | 'leaseMs' | 'expediteRcu' | 'overcommitRatio' | 'poolReserve'
+  >
 >;
 
 export const NODE = 'node-a';
@@ -96,13 +98,15 @@ export class Rig implements AsyncDisposable {
     const gauge = new FrozenGauge();
     const all = {
       dataDir,
-      backend: 'loop' as const,
+      backend: 'loop' as 'loop' | 'lvm-thin',
       nodeName: NODE,
       poolSize: 2n * GiB,
       leaseMs: LEASE_MS,
       expediteRcu: true,
       overcommitRatio: 1000,
       poolReserve: 5,
+      volumeGroup: 'none',
+      thinPool: 'none',
       ...options,
     };
     return new Rig(dataDir, await openStorage(all, log, gauge), log, gauge, all.leaseMs);

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runSanity, SANITY_RUNS } from '../sanity/sanity.ts';
+import { runLvmTier } from '../vm/lvm.ts';
 import { ROOT, stream } from './command.ts';
 import { addUp, NOTHING, type Tally, verdict } from './tally.ts';
 
@@ -26,6 +27,8 @@ export const TIERS: readonly Tier[] = [
   jestTier('unit', false),
   jestTier('contract', true),
   jestTier('integration', true),
+  { name: 'vm', needsRoot: true, run: runVmTier },
+  { name: 'lvm', needsRoot: true, run: ({ signal }) => runLvmTier(signal) },
   { name: 'sanity', needsRoot: true, run: runSanityTier },
   jestTier('prove', true),
   jestTier('fault', true),
@@ -36,6 +39,12 @@ async function runChecks({ signal }: TestRun): Promise<Tally> {
   for (const script of ['check:format', 'check:types', 'check:promises'])
     tallies.push(verdict((await stream(['npm', 'run', '--silent', script], signal)) === 0));
   return addUp(tallies);
+}
+
+/** What needs device-mapper, and the machine that has it where this one has not. */
+async function runVmTier(run: TestRun): Promise<Tally> {
+  if ((await stream(['tools/ensure-packages.sh', '--lvm'], run.signal)) !== 0) return verdict(false);
+  return await runJest('vm', run, true);
 }
 
 async function runSanityTier({ signal }: TestRun): Promise<Tally> {

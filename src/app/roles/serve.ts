@@ -1,6 +1,7 @@
 /** `cofferdam serve`: all CSI services on one socket, with the agent in the process. */
 import { once } from 'node:events';
 import { realpath } from 'node:fs/promises';
+import { BACKENDS } from '../../backends/registry.ts';
 import { armFailpoints } from '../../core/failpoint.ts';
 import type { Logger, Metrics } from '../../core/observe.ts';
 import { SECRET_FIELDS } from '../../csi/redaction.ts';
@@ -42,7 +43,8 @@ export const role: Role<(typeof SERVE_OPTIONS)[number]> = {
   options: SERVE_OPTIONS,
   run: async (options, signal) => {
     requireRoot();
-    await requireTools(['mkfs.ext4', 'mkfs.xfs', 'resize2fs', 'xfs_growfs', 'blkid', 'mount']);
+    const { tools } = BACKENDS[options.backend];
+    await requireTools(['mkfs.ext4', 'mkfs.xfs', 'resize2fs', 'xfs_growfs', 'blkid', 'mount', ...tools]);
     if (options.failpoints !== undefined) armFailpoints(options.failpoints);
     using logger = createLogger({ level: options.logLevel, secretFields: SECRET_FIELDS });
     await using _driver = await startDriver(options, logger);

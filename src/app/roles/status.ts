@@ -9,7 +9,15 @@ import { FreezeJournal, type JournalEntry } from '../../fence/journal.ts';
 import { requireRoot } from '../../host/privileges.ts';
 import type { Role } from '../cli.ts';
 
-const STATUS_OPTIONS = ['dataDir', 'backend', 'overcommitRatio', 'poolReserve', 'json'] as const;
+const STATUS_OPTIONS = [
+  'dataDir',
+  'backend',
+  'volumeGroup',
+  'thinPool',
+  'overcommitRatio',
+  'poolReserve',
+  'json',
+] as const;
 
 export const role: Role<(typeof STATUS_OPTIONS)[number]> = {
   description:
@@ -18,7 +26,7 @@ export const role: Role<(typeof STATUS_OPTIONS)[number]> = {
   run: async (options) => {
     requireRoot();
     const policy = { overcommitRatio: options.overcommitRatio, reservePercent: options.poolReserve };
-    const pool = await BACKENDS[options.backend].inspect(options.dataDir, policy);
+    const pool = await BACKENDS[options.backend].inspect(options, policy);
     const frozen = await new FreezeJournal(path.join(options.dataDir, 'journal')).list();
     process.stdout.write(options.json ? renderJson(pool, frozen) : renderTables(pool, frozen));
     return 0;
@@ -89,9 +97,11 @@ function renderTables(pool: PoolInspection, frozen: readonly JournalEntry[]): st
     ),
     section(
       'Frozen now',
-      ['ROUND', 'FILESYSTEM', 'DEVICE'],
-      frozen.flatMap(({ token, filesystems }) =>
-        filesystems.map(({ mountPoint, devNumber }) => [token, mountPoint, devNumber]),
+      ['ROUND', 'WHAT', 'DEVICE'],
+      frozen.flatMap(({ token, members }) =>
+        members
+          .flat()
+          .map((layer) => [token, layer.kind === 'filesystem' ? layer.mountPoint : layer.name, layer.devNumber]),
       ),
     ),
   ].join('\n');

@@ -11,15 +11,15 @@ import path from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import { DriverError, isErrno, notFound } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
-import { type NodeName, nodeOf, type VolumeId } from '../../core/ids.ts';
-import type { GroupIntent, MemberEvidence, RoundPlan, RoundToken } from '../../core/round.ts';
+import type { NodeName, VolumeId } from '../../core/ids.ts';
+import { type MemberEvidence, type RoundPlan, type RoundToken, spansNodes } from '../../core/round.ts';
 import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
 import { renameDurably, syncFolders, unlinkDurably, writeFileWhole } from '../../host/durable-file.ts';
 import { exists } from '../../host/exists.ts';
 import { PendingClone } from '../../host/reflink.ts';
 import { allocatedBytes } from '../../host/sparse-file.ts';
+import { decodeCut, encodeCut } from '../records.ts';
 import { COMMITTED, type Layout, SEALED } from './layout.ts';
-import { decodeCut, encodeCut } from './records.ts';
 import type { Store } from './store.ts';
 import type { Trash } from './trash.ts';
 
@@ -108,7 +108,7 @@ export class Cuts {
     const committed = this.#store.cut(token);
     if (committed) return committed;
     const sealed = this.#record(token, SEALED);
-    const record = decodeCut(await this.#readSealed(sealed, token), sealed);
+    const record = decodeCut(await this.#readSealed(sealed, token), sealed, token);
     await renameDurably(sealed, this.#record(token, COMMITTED), [this.#layout.cuts]);
     this.#store.putCut(record);
     this.#open.delete(token);
@@ -173,9 +173,4 @@ export class Cuts {
 async function syncAll(clones: readonly PendingClone[]): Promise<void> {
   await Promise.all(clones.map((clone) => clone.sync()));
   await failpoint('snapshot.synced');
-}
-
-/** Whether the decision over a cut on this node may have been made elsewhere. */
-export function spansNodes(group: GroupIntent | undefined, node: NodeName): boolean {
-  return group?.volumeIds.some((id) => nodeOf('volume', id) !== node) ?? false;
 }

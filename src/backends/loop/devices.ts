@@ -75,7 +75,9 @@ function fenceTarget(volume: Volume, devices: readonly LoopDevice[], mounts: rea
   for (const { path: devicePath, devNumber, readOnly } of writable) {
     const device = { path: devicePath, devNumber, readOnly };
     const mounted = mounts.find((mount) => isMountOf(mount, device));
-    if (mounted) return { kind: 'filesystem', mountPoint: mounted.mountPoint, device };
+    if (mounted) {
+      return { kind: 'fenced', layers: [{ kind: 'filesystem', mountPoint: mounted.mountPoint, devNumber }] };
+    }
   }
   // A block volume is published by a bind mount of the device's node: its name is the root of that mount.
   const published = writable.some((device) => mounts.some((mount) => mount.root === `/${path.basename(device.path)}`));

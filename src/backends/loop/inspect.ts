@@ -1,9 +1,10 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
+import type { CapacityPolicy } from '../../core/capacity.ts';
 import type { PoolInspection } from '../../core/pool-inspection.ts';
 import { exists } from '../../host/exists.ts';
 import { mountAt } from '../../host/mount-table.ts';
-import { type CapacityPolicy, measureCapacity, type PoolPlace } from './capacity.ts';
+import { measureCapacity, type PoolPlace } from './capacity.ts';
 import { Devices } from './devices.ts';
 import { Layout } from './layout.ts';
 import { Store } from './store.ts';

@@ -9,12 +9,12 @@ import { hasCode } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { NodeName } from '../../core/ids.ts';
 import type { Logger } from '../../core/observe.ts';
+import { spansNodes } from '../../core/round.ts';
 import { exists } from '../../host/exists.ts';
 import { detachLoop, findLoops, listLoops } from '../../host/loop.ts';
 import { mountsOfDevice } from '../../host/mount-table.ts';
-import { spansNodes } from './cuts.ts';
+import { decodeCut } from '../records.ts';
 import { COMMITTED, type Layout, SEALED, TOKEN, VOLUME_FILE } from './layout.ts';
-import { decodeCut } from './records.ts';
 import type { Trash } from './trash.ts';
 
 /** What `writeFileDurably` leaves when the machine dies between write and rename. */
@@ -64,7 +64,7 @@ async function sweepCuts(layout: Layout, node: NodeName, trash: Trash, log: Logg
 async function waitsForItsCoordinator(sealed: string, node: NodeName): Promise<boolean> {
   if (!(await exists(sealed))) return false;
   try {
-    const { group } = decodeCut(await readFile(sealed, 'utf8'), sealed);
+    const { group } = decodeCut(await readFile(sealed, 'utf8'), sealed, path.basename(path.dirname(sealed)));
     return spansNodes(group, node);
   } catch (error) {
     if (hasCode(error, 'data-loss')) return false; // never sealed for good, so never promised

@@ -16,9 +16,9 @@ import { syncFile, unlinkDurably, writeFileDurably } from '../../host/durable-fi
 import { exists } from '../../host/exists.ts';
 import { cloneFile } from '../../host/reflink.ts';
 import { createSparseFile, growSparseFile } from '../../host/sparse-file.ts';
+import { encodeVolume } from '../records.ts';
 import type { Devices } from './devices.ts';
 import type { Layout } from './layout.ts';
-import { encodeVolume } from './records.ts';
 import type { Store } from './store.ts';
 import type { Trash } from './trash.ts';
 

@@ -31,7 +31,7 @@ export class Guard {
       case 'arm': {
         if (this.#wards.has(token)) throw new Error(`round ${token} is armed already`);
         const afterExpiry = () => this.#restoreRcu(token);
-        this.#wards.set(token, await Ward.open(request.filesystems, this.#clock, afterExpiry));
+        this.#wards.set(token, await Ward.open(request.members, this.#clock, afterExpiry));
         if (request.rcuExpedited !== undefined) this.#expedited.set(token, request.rcuExpedited);
         return { op: 'arm' };
       }

@@ -3,14 +3,14 @@
  * events on its standard output. All times are `Clock.monotonicMs` of this machine.
  */
 import type { RoundToken } from '../../core/round.ts';
-import type { MountedFilesystem } from '../mounted.ts';
+import type { MemberLayers } from '../member.ts';
 
 export type GuardRequest =
   /** Open what will be frozen, so that a thaw never needs a path. */
   | {
       readonly op: 'arm';
       readonly token: RoundToken;
-      readonly filesystems: readonly MountedFilesystem[];
+      readonly members: readonly MemberLayers[];
       /** Value to restore rcu_expedited to; absent: leave it alone. */
       readonly rcuExpedited?: number;
     }
@@ -24,12 +24,12 @@ export type GuardRequest =
 export type GuardReply =
   | { readonly op: 'arm' }
   | { readonly op: 'writeback' }
-  /** When each filesystem was frozen, in the order of `filesystems`. */
+  /** When each member was frozen, in the order of `members`. */
   | { readonly op: 'freeze'; readonly frozenAtMs: readonly number[] }
   | {
       readonly op: 'thaw';
       readonly thawedAtMs: readonly number[];
-      /** False for a filesystem that somebody had thawed before: its cut can't be trusted. */
+      /** False for a member that somebody had thawed before: its cut can't be trusted. */
       readonly heldThroughout: readonly boolean[];
     };
 

@@ -1,21 +1,18 @@
 /**
- * A ward is what the guard keeps for one round: the filesystems, whether it froze them, and until when.
+ * A ward is what the guard keeps for one round: the members, whether it stopped them, and until when.
  *
  * INVARIANTS
- * - It thaws only what it froze: a filesystem that somebody else had frozen (EBUSY) is left alone.
+ * - It thaws only what it froze: what somebody else had frozen (EBUSY) is left alone.
  * - Once over (thawed, expired, or the agent is gone) it stays over: a freeze call that returns late is undone at once.
- * - Each filesystem is thawed once, and everybody who asks for it waits for that once: a second call would thaw a later
+ * - Each member is thawed once, and everybody who asks for it waits for that once: a second call would thaw a later
  *   freeze of somebody else, and one that did not wait would close the descriptor that the first is about to use.
  * - Every ioctl runs on a thread; the guard's event loop always answers.
  */
-import type { FileHandle } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.ts';
-import { freezeFilesystem, thawFilesystem } from '../../host/freeze.ts';
-import { syncfs } from '../../host/libc.ts';
-import { type MountedFilesystem, openMounted } from '../mounted.ts';
+import { FencedMember, type MemberLayers } from '../member.ts';
 
-interface Filesystem {
-  readonly handle: FileHandle;
+interface Member {
+  readonly layers: FencedMember;
   frozenAtMs: number | undefined;
   thawing: Promise<void> | undefined;
   thawedAtMs: number | undefined;
@@ -24,7 +21,7 @@ interface Filesystem {
 }
 
 export class Ward {
-  readonly #filesystems: Filesystem[] = [];
+  readonly #members: Member[] = [];
   readonly #clock: Clock;
   readonly #afterExpiry: () => Promise<void>;
   #over = false;
@@ -38,16 +35,12 @@ export class Ward {
   }
 
   /** @param afterExpiry what else is to be undone when the lease has ended and all are thawed */
-  static async open(
-    filesystems: readonly MountedFilesystem[],
-    clock: Clock,
-    afterExpiry: () => Promise<void>,
-  ): Promise<Ward> {
+  static async open(members: readonly MemberLayers[], clock: Clock, afterExpiry: () => Promise<void>): Promise<Ward> {
     const ward = new Ward(clock, afterExpiry);
     try {
-      for (const filesystem of filesystems) {
-        ward.#filesystems.push({
-          handle: await openMounted(filesystem),
+      for (const layers of members) {
+        ward.#members.push({
+          layers: await FencedMember.open(layers),
           frozenAtMs: undefined,
           thawing: undefined,
           thawedAtMs: undefined,
@@ -62,22 +55,22 @@ export class Ward {
   }
 
   async writeBack(): Promise<void> {
-    await Promise.all(this.#filesystems.map(({ handle }) => syncfs(handle.fd)));
+    await Promise.all(this.#members.map(({ layers }) => layers.writeBack()));
   }
 
   /** Freezes all, in parallel. On any failure, or past the deadline, all are thawed and it throws. */
   async freeze(deadlineMs: number): Promise<readonly number[]> {
     if (this.#over) throw new Error('the round is over');
     this.#timer = setTimeout(() => void this.#expire(), Math.max(0, deadlineMs - this.#clock.monotonicMs()));
-    const outcomes = Promise.allSettled(this.#filesystems.map((filesystem) => this.#freezeOne(filesystem)));
+    const outcomes = Promise.allSettled(this.#members.map((member) => this.#freezeOne(member)));
     this.#freezing = outcomes;
     const failure = (await outcomes).find((outcome) => outcome.status === 'rejected');
     if (failure) {
       await this.thaw();
       throw failure.reason;
     }
-    if (this.#over) throw new Error('the lease ended while the filesystems were being frozen');
-    return this.#filesystems.map(({ frozenAtMs }) => frozenAtMs ?? Number.NaN);
+    if (this.#over) throw new Error('the lease ended while the members were being frozen');
+    return this.#members.map(({ frozenAtMs }) => frozenAtMs ?? Number.NaN);
   }
 
   /**
@@ -92,8 +85,8 @@ export class Ward {
     const failure = (await this.#thawAll()).find((outcome) => outcome.status === 'rejected');
     if (failure) throw failure.reason;
     return {
-      thawedAtMs: this.#filesystems.map(({ thawedAtMs }) => thawedAtMs ?? this.#clock.monotonicMs()),
-      heldThroughout: this.#filesystems.map(({ heldThroughout }) => heldThroughout && !this.#expired),
+      thawedAtMs: this.#members.map(({ thawedAtMs }) => thawedAtMs ?? this.#clock.monotonicMs()),
+      heldThroughout: this.#members.map(({ heldThroughout }) => heldThroughout && !this.#expired),
     };
   }
 
@@ -117,26 +110,26 @@ export class Ward {
     await this.#afterExpiry();
   }
 
-  async #freezeOne(filesystem: Filesystem): Promise<void> {
-    await freezeFilesystem(filesystem.handle.fd);
-    filesystem.frozenAtMs = this.#clock.monotonicMs();
-    if (this.#over) await this.#thawOne(filesystem);
+  async #freezeOne(member: Member): Promise<void> {
+    await member.layers.stop();
+    member.frozenAtMs = this.#clock.monotonicMs();
+    if (this.#over) await this.#thawOne(member);
   }
 
   async #thawAll(): Promise<readonly PromiseSettledResult<void>[]> {
-    return await Promise.allSettled(this.#filesystems.map((filesystem) => this.#thawOne(filesystem)));
+    return await Promise.allSettled(this.#members.map((member) => this.#thawOne(member)));
   }
 
-  async #thawOne(filesystem: Filesystem): Promise<void> {
-    if (filesystem.frozenAtMs === undefined) return;
-    filesystem.thawing ??= thawFilesystem(filesystem.handle.fd).then((held) => {
-      filesystem.heldThroughout = held;
-      filesystem.thawedAtMs = this.#clock.monotonicMs();
+  async #thawOne(member: Member): Promise<void> {
+    if (member.frozenAtMs === undefined) return;
+    member.thawing ??= member.layers.letGo().then((held) => {
+      member.heldThroughout = held;
+      member.thawedAtMs = this.#clock.monotonicMs();
     });
-    await filesystem.thawing;
+    await member.thawing;
   }
 
   async #close(): Promise<void> {
-    await Promise.all(this.#filesystems.map(({ handle }) => handle.close()));
+    await Promise.all(this.#members.map(({ layers }) => layers.close()));
   }
 }

@@ -45,7 +45,7 @@ describe('the guard thaws everything', () => {
   test('when the agent died in the middle of a line', async () => {
     const guard = new FakeGuard();
     const { input, served } = serve(guard);
-    input.end(`${REQUEST}{"id":2,"op":"arm","token":"b","filesystems":[{"mountPoi`);
+    input.end(`${REQUEST}{"id":2,"op":"arm","token":"b","members":[[{"kind":"filesys`);
     await served;
     expect(guard).toMatchObject({ asked: ['writeback'], abandoned: 1 });
   });

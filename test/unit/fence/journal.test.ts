@@ -8,7 +8,7 @@ import { temporaryFolder } from '../support/rpc.ts';
 // A device that there is not, so that recovery has nothing to touch.
 const ENTRY: JournalEntry = {
   token: '0123456789abcdef',
-  filesystems: [{ mountPoint: '/nowhere', devNumber: '7:99999' }],
+  members: [[{ kind: 'filesystem', mountPoint: '/nowhere', devNumber: '7:99999' }]],
 };
 
 test('lists what was written, also for another process, until it is removed', async () => {

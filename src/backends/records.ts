@@ -1,12 +1,12 @@
 /**
- * The metadata files of a pool: versioned JSON, sizes as decimal strings. Reading checks what it relies on: a file that
- * is damaged is reported by name and never guessed at.
+ * The metadata of a pool: versioned JSON, sizes as decimal strings. Reading checks what it relies on: a record that is
+ * damaged is reported by its place (a file, a logical volume) and never guessed at.
  */
-import path from 'node:path';
-import { DriverError, messageOf } from '../../core/errors.ts';
-import { parseId } from '../../core/ids.ts';
-import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
-import type { Volume } from '../../core/volume.ts';
+import { DriverError, messageOf } from '../core/errors.ts';
+import { parseId } from '../core/ids.ts';
+import type { RoundToken } from '../core/round.ts';
+import type { CutRecord, Snapshot } from '../core/snapshot.ts';
+import type { Volume } from '../core/volume.ts';
 
 const FORMAT = 1;
 
@@ -18,21 +18,27 @@ export function encodeCut(record: CutRecord): string {
   return encode('cut', record);
 }
 
-/** @throws DriverError data-loss when the text is not what `encodeVolume` writes to this file */
-export function decodeVolume(text: string, file: string): Volume {
-  return decode<Volume>('volume', text, file, (volume) => {
+/**
+ * @param local the id that a record in this place must have, without its node
+ * @throws DriverError data-loss when the text is not what `encodeVolume` writes to this place
+ */
+export function decodeVolume(text: string, place: string, local: string): Volume {
+  return decode<Volume>('volume', text, place, (volume) => {
     demand(parseId(volume.id)?.kind === 'volume', 'id');
-    demand(path.basename(file) === `${parseId(volume.id)?.local}.json`, 'the id of another file');
+    demand(parseId(volume.id)?.local === local, 'the id of another place');
     demand(isObject(volume.content), 'content');
     demand(isObject(volume.parameters), 'parameters');
     return { ...volume, capacityBytes: bytes(volume.capacityBytes) };
   });
 }
 
-/** @throws DriverError data-loss when the text is not what `encodeCut` writes to this file */
-export function decodeCut(text: string, file: string): CutRecord {
-  return decode<CutRecord>('cut', text, file, (record) => {
-    demand(path.basename(path.dirname(file)) === record.token, 'the token of another file');
+/**
+ * @param token the round that a record in this place must be of
+ * @throws DriverError data-loss when the text is not what `encodeCut` writes to this place
+ */
+export function decodeCut(text: string, place: string, token: RoundToken): CutRecord {
+  return decode<CutRecord>('cut', text, place, (record) => {
+    demand(record.token === token, 'the token of another place');
     demand(Array.isArray(record.snapshots), 'snapshots');
     demand(Array.isArray(record.evidence), 'evidence');
     return { ...record, snapshots: record.snapshots.map(decodeSnapshot) };
@@ -54,13 +60,13 @@ function encode(kind: 'volume' | 'cut', value: object): string {
 }
 
 /** @param read is given what claims to be a T, with sizes as text, and checks what it relies on */
-function decode<T extends object>(kind: 'volume' | 'cut', text: string, file: string, read: (value: T) => T): T {
+function decode<T extends object>(kind: 'volume' | 'cut', text: string, place: string, read: (value: T) => T): T {
   try {
     const { format, kind: found, ...value } = JSON.parse(text) as T & { format?: unknown; kind?: unknown };
     if (format !== FORMAT || found !== kind) throw new Error(`format ${String(format)}, kind ${String(found)}`);
     return read(value as unknown as T);
   } catch (cause) {
-    throw new DriverError('data-loss', `${file} is not a ${kind} record of this version: ${messageOf(cause)}`, {
+    throw new DriverError('data-loss', `${place} is not a ${kind} record of this version: ${messageOf(cause)}`, {
       cause,
     });
   }

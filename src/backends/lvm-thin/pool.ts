@@ -1,0 +1,126 @@
+/**
+ * The thin pool: found or made in a volume group that is there. A pool that others made is used as it is; one of ours
+ * grows when it is told to. None is ever removed or made smaller.
+ */
+import path from 'node:path';
+import { type Bytes, formatBytes, GiB, MiB, maxBytes, minBytes, roundUp } from '../../core/bytes.ts';
+import { DriverError, invalidArgument } from '../../core/errors.ts';
+import { failpoint } from '../../core/failpoint.ts';
+import { ReadWriteLock } from '../../core/read-write-lock.ts';
+import { DeviceMapper } from '../../host/device-mapper.ts';
+import { type LogicalVolume, Lvm } from '../../host/lvm/lvm.ts';
+import { type ThinPoolStatus, thinPoolStatus } from '../../host/thin-pool.ts';
+import { POOL_TAG } from './layout.ts';
+
+export interface PoolOptions {
+  readonly dataDir: string;
+  readonly volumeGroup: string;
+  readonly thinPool: string;
+  /** Of the pool's data; absent: a share of what is free in the group at first, afterwards what it has. */
+  readonly poolBytes?: Bytes;
+}
+
+/** Share of the group that a new pool takes when no size is given, percent. The rest is for its growth, and for repairs. */
+const DEFAULT_POOL_PERCENT = 80n;
+const CHUNK: Bytes = 64n * 1024n;
+// A mapping of a chunk takes about 48 bytes, 0.07 % of the pool; snapshots have their own when they differ.
+const METADATA_SHARE = 200n;
+const METADATA_LEAST: Bytes = 16n * MiB;
+/** More than this a thin pool can't use. */
+const METADATA_MOST: Bytes = 15n * GiB;
+
+export class Pool implements AsyncDisposable {
+  readonly lvm: Lvm;
+  readonly mapper: DeviceMapper;
+  readonly name: string;
+  /** Granularity of everything that LVM allocates. */
+  readonly extentBytes: Bytes;
+  /** Shared by rounds from prepare to seal, had alone by whatever changes the group: see docs/adr/0010-lvm-thin.md. */
+  readonly lock = new ReadWriteLock();
+
+  constructor(lvm: Lvm, mapper: DeviceMapper, name: string, extentBytes: Bytes) {
+    this.lvm = lvm;
+    this.mapper = mapper;
+    this.name = name;
+    this.extentBytes = extentBytes;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.lvm[Symbol.asyncDispose]();
+    await this.mapper[Symbol.asyncDispose]();
+  }
+
+  /** Runs a command that changes the group, alone. */
+  async change(argv: readonly string[]): Promise<void> {
+    using _alone = await this.lock.alone();
+    await this.lvm.run(argv);
+  }
+
+  /** The device that takes messages: LVM puts a layer between it and the pool's name with the first volume. */
+  async target(): Promise<string> {
+    const below = this.lvm.deviceName(this.name, 'tpool');
+    return (await this.mapper.find(below)) ? below : this.lvm.deviceName(this.name);
+  }
+
+  async status(): Promise<ThinPoolStatus> {
+    return await thinPoolStatus(this.mapper, await this.target());
+  }
+}
+
+/** Makes or finds the pool, and activates it. Safe to call again at any time. */
+export async function openPool(options: PoolOptions): Promise<Pool> {
+  const lvm = await Lvm.open(options.volumeGroup, path.join(options.dataDir, 'lvm'));
+  const { extentBytes, freeBytes } = await lvm.describe();
+  const present = await findPool(lvm, options.thinPool);
+  if (!present) await makePool(lvm, options, freeBytes, extentBytes);
+  else if (options.poolBytes !== undefined) await growPool(lvm, present, options.poolBytes, extentBytes);
+  await failpoint('pool.named');
+  await lvm.run(['lvchange', '-y', '-ay', lvm.pathOf(options.thinPool)]);
+  return new Pool(lvm, await DeviceMapper.open(), options.thinPool, extentBytes);
+}
+
+/** The pool as it is; for a look only. @throws DriverError unavailable when it is not active */
+export async function lookAtPool(lvm: Lvm, name: string): Promise<Pool> {
+  return new Pool(lvm, await DeviceMapper.open(), name, 1n);
+}
+
+async function findPool(lvm: Lvm, name: string): Promise<LogicalVolume | undefined> {
+  const found = await lvm.find(name);
+  if (found && !found.isThinPool) {
+    throw new DriverError('failed-precondition', `${lvm.pathOf(name)} is there, and is not a thin pool`);
+  }
+  return found;
+}
+
+async function makePool(
+  lvm: Lvm,
+  { poolBytes, thinPool }: PoolOptions,
+  freeBytes: Bytes,
+  extentBytes: Bytes,
+): Promise<void> {
+  const size = roundUp(poolBytes ?? (freeBytes * DEFAULT_POOL_PERCENT) / 100n, extentBytes);
+  const metadata = roundUp(maxBytes(METADATA_LEAST, minBytes(METADATA_MOST, size / METADATA_SHARE)), extentBytes);
+  // The spare is what a repair of the metadata is written to.
+  if (size + 2n * metadata > freeBytes) {
+    const needed = `${formatBytes(size)} and twice ${formatBytes(metadata)} for its metadata`;
+    throw invalidArgument('pool-size', `${needed} are more than the group has free (${formatBytes(freeBytes)})`);
+  }
+  await lvm.run([
+    ...['lvcreate', '-y', '--type', 'thin-pool', '-n', thinPool, '-L', `${size}b`, '--addtag', POOL_TAG],
+    ...['--chunksize', `${CHUNK}b`, '--poolmetadatasize', `${metadata}b`, '--poolmetadataspare', 'y'],
+    // What a volume had is never shown to the next one; and discards reach the disk.
+    ...['--zero', 'y', '--discards', 'passdown', lvm.group],
+  ]);
+}
+
+async function growPool(lvm: Lvm, pool: LogicalVolume, poolBytes: Bytes, extentBytes: Bytes): Promise<void> {
+  const wanted = roundUp(poolBytes, extentBytes);
+  if (wanted === pool.sizeBytes || !pool.tags.includes(POOL_TAG)) return;
+  if (wanted < pool.sizeBytes) {
+    throw invalidArgument(
+      'pool-size',
+      `the pool is ${formatBytes(pool.sizeBytes)} already and can't shrink to ${formatBytes(wanted)}`,
+    );
+  }
+  await lvm.run(['lvextend', '-y', '-L', `${wanted}b`, lvm.pathOf(pool.name)]);
+}

@@ -1,0 +1,45 @@
+/**
+ * At start: removes what a crash left uncommitted. It goes by names and tags that this backend gives, and touches nothing
+ * else, whatever is in the group.
+ */
+
+import { failpoint } from '../../core/failpoint.ts';
+import type { NodeName } from '../../core/ids.ts';
+import type { Logger } from '../../core/observe.ts';
+import { spansNodes } from '../../core/round.ts';
+import { listMapped } from '../../host/device-mapper.ts';
+import { probeName, readOnlyName } from './devices.ts';
+import { PENDING_TAG, VOLUME_NAME } from './layout.ts';
+import type { Pool } from './pool.ts';
+import { cutsIn } from './store.ts';
+
+export async function sweep(pool: Pool, node: NodeName, log: Logger): Promise<void> {
+  const { lvm } = pool;
+  await sweepDevices(pool, log);
+  const listed = (await lvm.list()).filter(({ poolName }) => poolName === pool.name);
+  const pending = listed.filter(({ name, tags }) => VOLUME_NAME.test(name) && tags.includes(PENDING_TAG));
+  for (const { name } of pending) {
+    log.info({ volume: name }, 'removing a volume that was never committed');
+    await pool.mapper.remove(readOnlyName(lvm.group, name));
+    await pool.change(['lvremove', '-y', lvm.pathOf(name)]);
+  }
+  await failpoint('sweep.volumes');
+  for (const { token, members, record, sealed } of cutsIn(listed)) {
+    // See `Backend.sealCut` for the one kind that stays.
+    if (record && (!sealed || spansNodes(record.group, node))) continue;
+    log.info({ token }, 'removing a cut that was never committed');
+    await pool.change(['lvremove', '-y', ...members.map(({ name }) => lvm.pathOf(name))]);
+  }
+  await failpoint('sweep.cuts');
+}
+
+/** What the journal does not list: a volume suspended for its own cut alone, and probes. */
+async function sweepDevices({ lvm, mapper }: Pool, log: Logger): Promise<void> {
+  const volumes = lvm.deviceName('vol-');
+  for (const { name, suspended } of await listMapped()) {
+    if (name.startsWith(probeName(lvm.group, ''))) await mapper.remove(name);
+    if (!suspended || !name.startsWith(volumes)) continue;
+    log.warn({ device: name }, 'resuming a device that an earlier process had left suspended');
+    await mapper.resume(name);
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * What all backends with an index in memory have in common: looking up, comparing, and promising space. A backend brings
+ * the parts that know its pool.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { AttachedDevice, Backend, FenceTarget, SnapshotFilter } from '../core/backend.ts';
+import { type Bytes, maxBytes } from '../core/bytes.ts';
+import { assertPromisable, type PoolCapacity } from '../core/capacity.ts';
+import { DriverError, isErrno, notFound } from '../core/errors.ts';
+import type { GroupId, SnapshotId, VolumeId } from '../core/ids.ts';
+import type { Page, PageRequest } from '../core/paging.ts';
+import type { MemberEvidence, RoundPlan, RoundToken } from '../core/round.ts';
+import type { CutRecord, Snapshot } from '../core/snapshot.ts';
+import type { Content, Volume, VolumeSpec } from '../core/volume.ts';
+import type { PoolIndex } from './pool-index.ts';
+
+/** Every part keeps the index in step with the pool: the pool first, then the index. */
+export interface PoolParts {
+  readonly index: PoolIndex;
+  readonly volumes: {
+    create(spec: VolumeSpec, signal: AbortSignal): Promise<Volume>;
+    /** Also of what is not in the index: what a deletion that failed half way has left. */
+    delete(id: VolumeId): Promise<void>;
+    expand(id: VolumeId, capacityBytes: Bytes): Promise<Volume>;
+    setContent(id: VolumeId, content: Content): Promise<Volume>;
+  };
+  readonly devices: {
+    of(id: VolumeId): Promise<readonly AttachedDevice[]>;
+    attach(volume: Volume, readOnly: boolean): Promise<AttachedDevice>;
+    detach(id: VolumeId): Promise<void>;
+    fenceTargets(volumes: readonly Volume[]): Promise<readonly FenceTarget[]>;
+  };
+  readonly cuts: {
+    prepare(plan: RoundPlan): Promise<void>;
+    cutMember(token: RoundToken, volumeId: VolumeId): Promise<void>;
+    seal(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void>;
+    commit(token: RoundToken): Promise<CutRecord>;
+    abort(token: RoundToken): Promise<void>;
+    delete(record: CutRecord): Promise<void>;
+  };
+  /** What the pool has and can promise when so much is promised. */
+  measure(promisedBytes: Bytes): Promise<PoolCapacity>;
+  /** What a volume occupies now: what a snapshot of it may come to hold alone. */
+  heldBytes(id: VolumeId): Promise<Bytes>;
+}
+
+/** In bytes; see `Backend`. */
+export interface SizeLimits {
+  readonly sizeGranularity: Bytes;
+  readonly minVolumeBytes: Bytes;
+  readonly maxVolumeBytes: Bytes;
+}
+
+export abstract class PoolBackend implements Backend, AsyncDisposable {
+  abstract readonly name: string;
+  abstract readonly copiesStopped: boolean;
+  readonly sizeGranularity: Bytes;
+  readonly minVolumeBytes: Bytes;
+  readonly maxVolumeBytes: Bytes;
+  readonly #parts: PoolParts;
+  /** Promised to calls that have not written their record yet. */
+  #pendingBytes: Bytes = 0n;
+
+  protected constructor(parts: PoolParts, limits: SizeLimits) {
+    this.#parts = parts;
+    this.sizeGranularity = limits.sizeGranularity;
+    this.minVolumeBytes = limits.minVolumeBytes;
+    this.maxVolumeBytes = limits.maxVolumeBytes;
+  }
+
+  abstract [Symbol.asyncDispose](): Promise<void>;
+
+  async capacity(): Promise<PoolCapacity> {
+    return await this.#parts.measure(this.#parts.index.promisedBytes + this.#pendingBytes);
+  }
+
+  async createVolume(spec: VolumeSpec, signal: AbortSignal): Promise<Volume> {
+    const present = this.#parts.index.volumes.get(spec.id);
+    if (present) return sameVolume(present, spec);
+    return await this.#promising(spec.capacityBytes, `volume ${JSON.stringify(spec.name)}`, () =>
+      this.#parts.volumes.create(spec, signal),
+    );
+  }
+
+  async getVolume(id: VolumeId): Promise<Volume | undefined> {
+    return this.#parts.index.volumes.get(id);
+  }
+
+  async listVolumes(page: PageRequest): Promise<Page<Volume>> {
+    return this.#parts.index.volumes.page(page);
+  }
+
+  async deleteVolume(id: VolumeId): Promise<void> {
+    await this.#parts.volumes.delete(id);
+  }
+
+  async expandVolume(id: VolumeId, capacityBytes: Bytes): Promise<Volume> {
+    const volume = this.#parts.index.volumes.get(id);
+    if (!volume) throw notFound('volume', id);
+    const more = capacityBytes > volume.capacityBytes ? capacityBytes - volume.capacityBytes : 0n;
+    if (more === 0n) return await this.#parts.volumes.expand(id, capacityBytes);
+    return await this.#promising(more, `expanding volume ${id}`, () => this.#parts.volumes.expand(id, capacityBytes));
+  }
+
+  async setContent(id: VolumeId, content: Content): Promise<Volume> {
+    return await noSpaceIsExhausted(() => this.#parts.volumes.setContent(id, content));
+  }
+
+  async attach(id: VolumeId, { readOnly }: { readonly readOnly: boolean }): Promise<AttachedDevice> {
+    const volume = this.#parts.index.volumes.get(id);
+    if (!volume) throw notFound('volume', id);
+    return await this.#parts.devices.attach(volume, readOnly);
+  }
+
+  async devices(id: VolumeId): Promise<readonly AttachedDevice[]> {
+    return this.#parts.index.volumes.get(id) ? await this.#parts.devices.of(id) : [];
+  }
+
+  async detach(id: VolumeId): Promise<void> {
+    if (this.#parts.index.volumes.get(id)) await this.#parts.devices.detach(id);
+  }
+
+  async fenceTargets(ids: readonly VolumeId[]): Promise<readonly FenceTarget[]> {
+    const volumes = ids.map((id) => {
+      const volume = this.#parts.index.volumes.get(id);
+      if (!volume) throw notFound('volume', id);
+      return volume;
+    });
+    return await this.#parts.devices.fenceTargets(volumes);
+  }
+
+  async prepareCut(plan: RoundPlan): Promise<void> {
+    let held: Bytes = 0n;
+    for (const { volumeId } of plan.members) {
+      if (!this.#parts.index.volumes.get(volumeId)) throw notFound('volume', volumeId);
+      held += await this.#parts.heldBytes(volumeId);
+    }
+    assertPromisable(await this.capacity(), held, `snapshot ${JSON.stringify(plan.name)}`);
+    await noSpaceIsExhausted(() => this.#parts.cuts.prepare(plan));
+  }
+
+  async cutMember(token: RoundToken, volumeId: VolumeId): Promise<void> {
+    await noSpaceIsExhausted(() => this.#parts.cuts.cutMember(token, volumeId));
+  }
+
+  async sealCut(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void> {
+    await noSpaceIsExhausted(() => this.#parts.cuts.seal(token, evidence));
+  }
+
+  async commitCut(token: RoundToken): Promise<CutRecord> {
+    return await this.#parts.cuts.commit(token);
+  }
+
+  async abortCut(token: RoundToken): Promise<void> {
+    await this.#parts.cuts.abort(token);
+  }
+
+  async getSnapshot(id: SnapshotId): Promise<Snapshot | undefined> {
+    return this.#parts.index.snapshots.get(id);
+  }
+
+  async listSnapshots({ sourceVolumeId }: SnapshotFilter, page: PageRequest): Promise<Page<Snapshot>> {
+    const index =
+      sourceVolumeId === undefined ? this.#parts.index.snapshots : this.#parts.index.snapshotsOf(sourceVolumeId);
+    return index.page(page);
+  }
+
+  async getGroup(id: GroupId): Promise<CutRecord | undefined> {
+    return this.#parts.index.cutOfGroup(id);
+  }
+
+  async deleteSnapshot(id: SnapshotId): Promise<void> {
+    const record = this.#parts.index.cutOfSnapshot(id);
+    if (record?.group) {
+      throw new DriverError(
+        'failed-precondition',
+        `snapshot ${id} belongs to group ${record.group.id}: delete the group`,
+      );
+    }
+    if (record) await this.#parts.cuts.delete(record);
+  }
+
+  async deleteGroup(id: GroupId): Promise<void> {
+    const record = this.#parts.index.cutOfGroup(id);
+    if (record) await this.#parts.cuts.delete(record);
+  }
+
+  /** Counts what is about to be created, so that calls at the same time can't be promised the same space. */
+  async #promising<T>(bytes: Bytes, what: string, create: () => Promise<T>): Promise<T> {
+    const capacity = await this.capacity();
+    // From here to the addition nothing awaits; what others were promised meanwhile is in the difference.
+    const others = this.#parts.index.promisedBytes + this.#pendingBytes - capacity.promisedBytes;
+    const availableBytes = maxBytes(0n, capacity.availableBytes - others);
+    assertPromisable({ ...capacity, availableBytes }, bytes, what);
+    this.#pendingBytes += bytes;
+    try {
+      return await noSpaceIsExhausted(create);
+    } finally {
+      this.#pendingBytes -= bytes;
+    }
+  }
+}
+
+/** @throws DriverError already-exists when the volume was made as something else */
+function sameVolume(present: Volume, spec: VolumeSpec): Volume {
+  // Copied: two maps of the same content may come from different makers.
+  const asked = ({ name, capacityBytes, source, parameters }: VolumeSpec) => [
+    name,
+    capacityBytes,
+    { ...source },
+    { ...parameters },
+  ];
+  if (isDeepStrictEqual(asked(present), asked(spec))) return present;
+  throw new DriverError('already-exists', `volume ${present.id} exists, and was made as something else`);
+}
+
+async function noSpaceIsExhausted<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (!isErrno(cause, 'ENOSPC', 'EDQUOT')) throw cause;
+    throw new DriverError('resource-exhausted', 'the pool is full', { cause });
+  }
+}

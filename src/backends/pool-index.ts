@@ -1,0 +1,81 @@
+/**
+ * What a pool's committed metadata says, in memory: read once at start, changed only after the pool was.
+ * Only the process that holds the pool's lock may have one that it writes through.
+ */
+import type { Bytes } from '../core/bytes.ts';
+import type { GroupId, SnapshotId, VolumeId } from '../core/ids.ts';
+import type { RoundToken } from '../core/round.ts';
+import type { CutRecord, Snapshot } from '../core/snapshot.ts';
+import { SortedIndex } from '../core/sorted-index.ts';
+import type { Volume } from '../core/volume.ts';
+
+export class PoolIndex {
+  readonly volumes = new SortedIndex<Volume>();
+  readonly snapshots = new SortedIndex<Snapshot>();
+  readonly #bySource = new Map<VolumeId, SortedIndex<Snapshot>>();
+  readonly #cuts = new Map<RoundToken, CutRecord>();
+  readonly #cutOf = new Map<SnapshotId, RoundToken>();
+  readonly #groups = new Map<GroupId, RoundToken>();
+  #promisedBytes: Bytes = 0n;
+
+  /** Sum of what was promised: sizes of volumes, and the space that snapshots hold. */
+  get promisedBytes(): Bytes {
+    return this.#promisedBytes;
+  }
+
+  putVolume(volume: Volume): void {
+    this.#promisedBytes += volume.capacityBytes - (this.volumes.get(volume.id)?.capacityBytes ?? 0n);
+    this.volumes.set(volume);
+  }
+
+  removeVolume(id: VolumeId): void {
+    this.#promisedBytes -= this.volumes.get(id)?.capacityBytes ?? 0n;
+    this.volumes.delete(id);
+  }
+
+  putCut(record: CutRecord): void {
+    this.#cuts.set(record.token, record);
+    if (record.group) this.#groups.set(record.group.id, record.token);
+    for (const snapshot of record.snapshots) {
+      this.snapshots.set(snapshot);
+      this.#cutOf.set(snapshot.id, record.token);
+      this.#promisedBytes += snapshot.heldBytes;
+      const ofSource = this.#bySource.get(snapshot.sourceVolumeId) ?? new SortedIndex<Snapshot>();
+      ofSource.set(snapshot);
+      this.#bySource.set(snapshot.sourceVolumeId, ofSource);
+    }
+  }
+
+  removeCut(record: CutRecord): void {
+    this.#cuts.delete(record.token);
+    if (record.group) this.#groups.delete(record.group.id);
+    for (const snapshot of record.snapshots) {
+      this.snapshots.delete(snapshot.id);
+      this.#cutOf.delete(snapshot.id);
+      this.#promisedBytes -= snapshot.heldBytes;
+      const ofSource = this.#bySource.get(snapshot.sourceVolumeId);
+      ofSource?.delete(snapshot.id);
+      if (ofSource?.size === 0) this.#bySource.delete(snapshot.sourceVolumeId);
+    }
+  }
+
+  snapshotsOf(source: VolumeId): SortedIndex<Snapshot> {
+    return this.#bySource.get(source) ?? new SortedIndex<Snapshot>();
+  }
+
+  cut(token: RoundToken): CutRecord | undefined {
+    return this.#cuts.get(token);
+  }
+
+  cutOfSnapshot(id: SnapshotId): CutRecord | undefined {
+    return this.#cuts.get(this.#cutOf.get(id) ?? '');
+  }
+
+  cutOfGroup(id: GroupId): CutRecord | undefined {
+    return this.#cuts.get(this.#groups.get(id) ?? '');
+  }
+
+  cuts(): Iterable<CutRecord> {
+    return this.#cuts.values();
+  }
+}
