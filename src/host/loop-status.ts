@@ -92,11 +92,14 @@ export function loopStatus(device: FileHandle): LoopStatus | undefined {
  * little (`detachLoop` does).
  * @returns undefined when it is not bound, or not to what is `wanted`
  */
-export async function describeLoop(number: number, wanted?: Binding): Promise<LoopDevice | undefined> {
+export async function describeLoop(
+  number: number,
+  wanted: (binding: Binding) => boolean = () => true,
+): Promise<LoopDevice | undefined> {
   try {
     await using device = await openLoop(number, constants.O_RDONLY);
     const status = loopStatus(device);
-    if (!status || (wanted && !isSameFile(status, wanted))) return undefined;
+    if (!status || !wanted(status)) return undefined;
     const size = Buffer.alloc(8);
     ioctlSync(device.fd, BLKGETSIZE64, size);
     const backingPath = readSysfs(number, 'loop/backing_file');

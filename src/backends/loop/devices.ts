@@ -1,12 +1,11 @@
 /** Loop devices of volumes: looked for by backing inode, never remembered (DESIGN.md, invariant 10). */
-import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { AttachedDevice, FenceTarget } from '../../core/backend.ts';
-import { isErrno, notFound } from '../../core/errors.ts';
+import { notFound } from '../../core/errors.ts';
 import type { VolumeId } from '../../core/ids.ts';
 import type { Volume } from '../../core/volume.ts';
 import { exists } from '../../host/exists.ts';
-import { attachLoop, detachLoop, findLoops, type LoopDevice, listLoops, resizeLoop } from '../../host/loop.ts';
+import { attachLoop, detachLoop, findLoops, findLoopsOf, type LoopDevice, resizeLoop } from '../../host/loop.ts';
 import { isMountOf, type MountEntry, readMountTable } from '../../host/mount-table.ts';
 import type { Layout } from './layout.ts';
 
@@ -50,19 +49,13 @@ export class Devices {
 
   async fenceTargets(volumes: readonly Volume[]): Promise<readonly FenceTarget[]> {
     const devices = await this.ofAll(volumes.map(({ id }) => id));
-    const mounts = await readMountTable();
+    const mounts = devices.some((own) => own.length > 0) ? await readMountTable() : [];
     return volumes.map((volume, i) => fenceTarget(volume, devices[i] ?? [], mounts));
   }
 
   /** One look at all loop devices of the node, whatever the number of volumes. */
   async ofAll(ids: readonly VolumeId[]): Promise<readonly (readonly LoopDevice[])[]> {
-    const loops = Map.groupBy(await listLoops(), ({ backingDev, backingIno }) => `${backingDev}:${backingIno}`);
-    return await Promise.all(
-      ids.map(async (id) => {
-        const inode = await inodeOf(this.#layout.volumeImage(id));
-        return inode === undefined ? [] : (loops.get(inode) ?? []);
-      }),
-    );
+    return await findLoopsOf(ids.map((id) => this.#layout.volumeImage(id)));
   }
 }
 
@@ -88,14 +81,4 @@ function fenceTarget(volume: Volume, devices: readonly LoopDevice[], mounts: rea
     reason: 'a raw block volume on a loop device has no filesystem to freeze',
     advice: 'use the lvm-thin backend for raw block volumes, or a volume with a filesystem',
   };
-}
-
-async function inodeOf(file: string): Promise<string | undefined> {
-  try {
-    const { dev, ino } = await stat(file, { bigint: true });
-    return `${dev}:${ino}`;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
-  }
 }
