@@ -86,7 +86,7 @@ async function clear(number: number, expected: Binding | undefined): Promise<Cle
   try {
     // Held open from the look to the act: what is open can't be bound to another file meanwhile.
     await using device = await openLoop(number, constants.O_RDONLY);
-    const status = loopStatus(device);
+    const status = await loopStatus(device);
     if (!status || (expected && !isSameFile(status, expected))) return undefined;
     const sequence = diskSequence(number);
     const [mounted] = await mountsOfDevice(loopDevNumber(number));
@@ -111,7 +111,7 @@ function stillBound(number: number, { sequence }: Cleared): boolean {
 async function keep(number: number, binding: Cleared): Promise<boolean> {
   try {
     await using device = await openLoop(number, constants.O_RDONLY);
-    const status = loopStatus(device);
+    const status = await loopStatus(device);
     if (!status || !isSameFile(status, binding)) return false;
     status.info.writeUInt32LE(status.flags & ~LO_FLAGS_AUTOCLEAR, INFO_FLAGS_OFFSET);
     await ioctl(device.fd, LOOP_SET_STATUS64, status.info);

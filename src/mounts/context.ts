@@ -25,7 +25,7 @@ export async function requireVolume({ backend }: NodeContext, id: VolumeId): Pro
 
 /**
  * Before the last unmount: a filesystem that is unmounted frozen keeps its device busy, and nobody can reach it any more
- * to thaw it (DESIGN.md, invariant 5).
+ * to thaw it (docs/design.md, invariant 5).
  */
 export async function thaw({ fence }: NodeContext, mountPoint: string): Promise<void> {
   if (fence) return await fence.thaw(mountPoint);

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { realpath } from 'node:fs/promises';
 import { BACKENDS } from '../../backends/registry.ts';
+import { invalidArgument } from '../../core/errors.ts';
 import { armFailpoints } from '../../core/failpoint.ts';
 import type { Logger, Metrics } from '../../core/observe.ts';
 import { SECRET_FIELDS } from '../../csi/redaction.ts';
@@ -10,7 +11,7 @@ import { RoundCoordinator } from '../../fence/coordinator.ts';
 import { requireRoot, requireTools } from '../../host/privileges.ts';
 import { NodeService } from '../../mounts/node-service.ts';
 import { createLogger } from '../../obs/logger.ts';
-import { parseAddress } from '../../rpc/address.ts';
+import { type Address, parseAddress } from '../../rpc/address.ts';
 import { serve } from '../../rpc/server.ts';
 import { GroupService } from '../../volumes/group-service.ts';
 import { SnapshotService } from '../../volumes/snapshot-service.ts';
@@ -62,7 +63,7 @@ async function startDriver(options: ServeOptions, logger: Logger): Promise<Async
   const dataDir = await realpath(options.dataDir);
   const server = resources.use(
     await serve({
-      address: parseAddress('endpoint', options.endpoint),
+      address: socketOf(options.endpoint),
       services: servicesOf({ ...options, dataDir }, storage, logger, metrics),
       interceptors: csiInterceptors({ logger, metrics, ready: () => true }),
       drainMs: DRAIN_MS,
@@ -123,4 +124,11 @@ async function stopped(signal: AbortSignal, untilStdinCloses: boolean): Promise<
   }
   await promise;
   if (untilStdinCloses) process.stdin.destroy();
+}
+
+/** Whoever reaches the endpoint mounts as root: it is a socket that only root can open, never a port. */
+function socketOf(endpoint: string): Address {
+  const address = parseAddress('--endpoint', endpoint);
+  if (address.kind === 'unix') return address;
+  throw invalidArgument('--endpoint', `${JSON.stringify(endpoint)} must be a unix socket, unix:///path`);
 }
