@@ -62,10 +62,10 @@ function wantedFor(method: string, path: Path, kind: string, value: unknown): re
     return value === '' ? ['ok'] : /^v1[vs]\./.test(String(value)) ? undefined : ['aborted'];
   if (kind === 'int64') return wantedForSize(method, value);
   if (kind !== 'string' || Array.isArray(value)) return undefined;
-  if (/_path$/.test(name)) return top ? wantedForPath(method, name, String(value)) : undefined;
+  if (name.endsWith('_path')) return top ? wantedForPath(method, name, String(value)) : undefined;
   if (top && name === 'name') return isName(String(value)) ? ['ok'] : ['invalid-argument'];
-  if (/_id$/.test(name) && bytesOf(value) > 128) return ['invalid-argument'];
-  if (/_id$/.test(name) && top && value === '' && method !== 'ListSnapshots') return ['invalid-argument'];
+  if (name.endsWith('_id') && bytesOf(value) > 128) return ['invalid-argument'];
+  if (name.endsWith('_id') && top && value === '' && method !== 'ListSnapshots') return ['invalid-argument'];
   if (name === 'fs_type' && !['', 'ext4'].includes(String(value))) return refusedUse(method);
   return undefined;
 }
