@@ -99,7 +99,9 @@ export class Fixture {
 
   /** All that a refused call must leave as it is, but for the devices. */
   async state(): Promise<string> {
-    const mounts = (await readMountTable()).map(({ mountPoint, root, options }) => `${mountPoint} ${root} ${options.join(',')}`);
+    const mounts = (await readMountTable()).map(
+      ({ mountPoint, root, options }) => `${mountPoint} ${root} ${options.join(',')}`,
+    );
     const ours = mounts.filter((mount) => mount.includes(this.#world.scratch.folder));
     return JSON.stringify([
       tree(dataOf(this.#world.scratch)),
