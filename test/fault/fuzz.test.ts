@@ -103,6 +103,12 @@ function difference(before: string, after: string): string {
     .join('\n');
 }
 
+/** Messages within are the same in many requests, and read by the same code: each time another third of the strings. */
+function stringsFor({ method }: Rpc, { path: steps }: Place): readonly string[] {
+  if (steps.length === 1) return strings;
+  return strings.filter((_, i) => i % 3 === method.length % 3);
+}
+
 /** A field is tried in the first good request that has it. */
 function baseFor(bases: readonly Message[], { path: steps }: Place): Message {
   const has = (base: unknown) => steps.reduce<unknown>((at, step) => (at as Message | undefined)?.[step], base) != null;
@@ -134,7 +140,7 @@ describe(`seed ${SEED}`, () => {
     const attacker = await new Attacker(rpc).begin();
     const bases = fixture.good[method] ?? [{}];
     for (const place of placesIn(rpc.fields)) {
-      for (const value of valuesFor(place.field, strings)) {
+      for (const value of valuesFor(place.field, stringsFor(rpc, place))) {
         const request = withValue(baseFor(bases, place), place.path, value) as Message;
         const what = `${place.path.join('.')} = ${show(value)}`;
         const answer = await attacker.send(what, request, async () => client[method]?.(request) ?? {});
@@ -161,7 +167,8 @@ describe(`seed ${SEED}`, () => {
     const service = serviceOf(rpc.service);
     const { requestSerialize } = service[method] ?? {};
     if (!requestSerialize) throw new Error(`there is no ${method}`);
-    const good = requestSerialize((fixture.good[method]?.[0] ?? {}) as never);
+    // Without secrets: bent, they might be in a field that is none.
+    const good = requestSerialize({ ...fixture.good[method]?.[0], secrets: {} } as never);
     using client = fixture.client({ ...service, [method]: { ...service[method], requestSerialize: asIs } } as never);
     const attacker = await new Attacker(rpc).begin();
     for (const [what, bytes] of rawRequests(new Random(SEED), good)) {
