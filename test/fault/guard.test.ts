@@ -87,6 +87,7 @@ describe('the driver is killed', () => {
   test.each(['round.frozen', 'snapshot.cut', 'round.cut'])('at %s: the guard thaws, and ends', async (point) => {
     await shared.use(async (world) => {
       const before = await world.footprint();
+      world.writers?.expectNoStall();
       const code = await meanwhile(world, point, async (guard) => {
         await world.serve.kill();
         // Before anybody starts another.
@@ -94,7 +95,8 @@ describe('the driver is killed', () => {
         await eventually('the guard ends', () => !isRunning(guard));
       });
       expect(code).toBe('unavailable');
-      world.writers?.expectNoStall();
+      // At once: it does not wait for the end of the lease.
+      world.writers?.expectNoStall(LEASE_MS / 2);
       await world.restart();
       await world.settled(before);
       await expectWell(world, before);
