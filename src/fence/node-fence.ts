@@ -16,6 +16,7 @@ import { failpoint } from '../core/failpoint.ts';
 import type { RoundToken } from '../core/round.ts';
 import { readRcuExpedited, writeRcuExpedited } from '../host/rcu.ts';
 import { GUARD_THREADS, type GuardClient, type GuardProcess } from './guard/client.ts';
+import type { GuardRequest } from './guard/protocol.ts';
 import type { FreezeJournal } from './journal.ts';
 import { FencedMember, type MemberLayers } from './member.ts';
 
@@ -64,16 +65,17 @@ export class NodeFence {
     });
     const limit = new AbortController();
     const slow = setTimeout(() => limit.abort(tooSlow()), PREPARE_LIMIT_MS);
-    const patience = AbortSignal.any([signal, limit.signal]);
     try {
       for (const layers of members) own.push(await FencedMember.open(layers));
       const rcu = rcuExpedited === undefined ? {} : { rcuExpedited };
       await this.#journal.write({ token, members, ...rcu });
       await failpoint('fence.journaled');
-      await orCancelled(guard.request({ op: 'arm', token, members, ...rcu }), patience);
+      await armed(guard, { op: 'arm', token, members, ...rcu });
       await failpoint('fence.armed');
       for (let pass = 0; pass < 2; pass++) {
-        await orCancelled(guard.request({ op: 'writeback', token }), patience);
+        // Not cut short by the caller: what is being written back keeps its filesystem busy.
+        await orCancelled(guard.request({ op: 'writeback', token }), limit.signal);
+        signal.throwIfAborted();
       }
       return session;
     } catch (error) {
@@ -209,6 +211,16 @@ export class FenceSession {
   async #thawWithoutGuard(): Promise<ThawReport> {
     if (this.#mayBeFrozen) await Promise.all(this.#own.map((member) => member.letGoAnyway()));
     return { thawedAtMs: this.#own.map(() => this.#clock.monotonicMs()), held: false };
+  }
+}
+
+/** Waited for to its end, so that what was opened is known, and closed. Opening is quick: a guard that can't is hung. */
+async function armed(guard: GuardProcess, request: Extract<GuardRequest, { op: 'arm' }>): Promise<void> {
+  const hung = setTimeout(() => void guard.kill(), PREPARE_LIMIT_MS);
+  try {
+    await guard.request(request);
+  } finally {
+    clearTimeout(hung);
   }
 }
 
