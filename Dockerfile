@@ -17,7 +17,8 @@ FROM node:24-bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends btrfs-progs e2fsprogs mount util-linux xfsprogs \
  && rm -rf /var/lib/apt/lists/*
-ENV NODE_ENV=production
+# Threads for clones and file operations, of which Node.js has four: one long clone must not hold up the others.
+ENV NODE_ENV=production UV_THREADPOOL_SIZE=64
 WORKDIR /opt/cofferdam
 COPY --from=build /build/node_modules node_modules
 COPY --from=build /build/csi-proto csi-proto

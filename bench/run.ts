@@ -68,13 +68,28 @@ async function main(): Promise<void> {
   requireRoot();
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  try {
+    await measure(parts, options, json, stop.signal);
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    console.error('interrupted; everything is cleaned up');
+    process.exitCode = 130;
+  }
+}
+
+async function measure(
+  parts: readonly Part[],
+  options: BenchOptions,
+  json: boolean,
+  signal: AbortSignal,
+): Promise<void> {
   await using scratch = await openScratch();
   const all: Record<string, readonly Section[]> = {};
   for (const part of parts) {
     const folder = path.join(scratch.folder, part.name);
     await mkdir(folder);
     const progress = (text: string) => process.stderr.write(`${part.name}: ${text}\n`);
-    const sections = await part.run({ options, folder, signal: stop.signal, progress });
+    const sections = await part.run({ options, folder, signal, progress });
     all[part.name] = sections;
     if (!json) for (const section of sections) console.log(renderSection(section));
   }

@@ -12,7 +12,9 @@ import { type TestRun, TIERS, type Tier } from './support/tiers.ts';
 /** @returns undefined when a name is not a tier's */
 function choose(names: readonly string[]): readonly Tier[] | undefined {
   if (names.some((name) => TIERS.every((tier) => tier.name !== name))) return undefined;
-  return names.length === 0 ? TIERS : TIERS.filter(({ name }) => names.includes(name));
+  return names.length === 0
+    ? TIERS.filter(({ onRequest }) => !onRequest)
+    : TIERS.filter(({ name }) => names.includes(name));
 }
 
 /** Never throws, and never counts nothing: a tier that breaks or runs no test has failed. */

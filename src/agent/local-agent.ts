@@ -37,7 +37,13 @@ export class LocalAgent implements NodeAgent {
     const create = () => this.#backend.createVolume(spec, signal);
     // A clone of a volume in use is taken from a clean filesystem.
     return spec.source?.kind === 'volume'
-      ? this.#rounds.whileQuiet(spec.source.id, this.#leaseMs, create, signal)
+      ? this.#rounds.whileQuiet(
+          spec.source.id,
+          this.#leaseMs,
+          create,
+          () => this.#backend.deleteVolume(spec.id),
+          signal,
+        )
       : create();
   }
 

@@ -33,7 +33,7 @@ export interface NodeStorage extends AsyncDisposable {
   readonly directory: NodeDirectory;
 }
 
-/** What an earlier agent left frozen is thawed before anything else is touched (DESIGN.md, invariant 5). */
+/** What an earlier agent left frozen is thawed before anything else is touched (docs/design.md, invariant 5). */
 export async function openStorage(
   options: OptionValues<(typeof STORAGE_OPTIONS)[number]>,
   logger: Logger,

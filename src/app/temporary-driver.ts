@@ -20,8 +20,11 @@ import { unmount } from '../host/mount.ts';
 import { readMountTable } from '../host/mount-table.ts';
 import { connect } from '../rpc/client.ts';
 
-/** Short on purpose: a socket lies in it, and a socket's path has 107 bytes. */
-const PARENT = '/var/tmp/cofferdam';
+/**
+ * Where only root can make anything: what lies there is obeyed. Short on purpose: a socket lies in it, and a socket's path
+ * has 107 bytes.
+ */
+const PARENT = '/var/lib/cofferdam-runs';
 const RUN_FOLDER = /^run-[A-Za-z0-9]{6}$/;
 const START_LIMIT_MS = 60_000;
 /** Sparse: what it takes on disk is what is written. */
@@ -67,7 +70,7 @@ export async function startTemporaryDriver(poolBytes: Bytes = DEFAULT_POOL_BYTES
       String(poolBytes),
     ],
     // Detached: an interrupt from the terminal reaches this process, which then stops the child in its own order.
-    { stdio: ['pipe', 'ignore', 'inherit'], detached: true },
+    { stdio: ['pipe', 'ignore', 'inherit'], detached: true, env: { UV_THREADPOOL_SIZE: '64' } },
   );
   resources.defer(() => stop(child));
   await ready(endpoint, child);
@@ -110,9 +113,10 @@ async function removeRun(folder: string): Promise<void> {
   for (const { mountPoint } of (await readMountTable()).reverse()) {
     if (below(mountPoint) && mountPoint !== pool) await unmount(mountPoint);
   }
-  for (const loop of await listLoops()) if (loop.backingPath.startsWith(`${pool}/`)) await detachLoop(loop.path);
+  for (const loop of await listLoops())
+    if (loop.backingPath.startsWith(`${pool}/`)) await detachLoop(loop.path, undefined, loop);
   await unmount(pool);
-  for (const loop of await listLoops()) if (below(loop.backingPath)) await detachLoop(loop.path);
+  for (const loop of await listLoops()) if (below(loop.backingPath)) await detachLoop(loop.path, undefined, loop);
   await rm(folder, { recursive: true, force: true });
 }
 

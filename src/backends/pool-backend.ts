@@ -60,6 +60,8 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   readonly #parts: PoolParts;
   /** Promised to calls that have not written their record yet. */
   #pendingBytes: Bytes = 0n;
+  /** Of cuts that are neither committed nor aborted. */
+  readonly #cutReserves = new Map<RoundToken, () => void>();
 
   protected constructor(parts: PoolParts, limits: SizeLimits) {
     this.#parts = parts;
@@ -135,8 +137,13 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
       if (!this.#parts.index.volumes.get(volumeId)) throw notFound('volume', volumeId);
       held += await this.#parts.heldBytes(volumeId);
     }
-    assertPromisable(await this.capacity(), held, `snapshot ${JSON.stringify(plan.name)}`);
-    await noSpaceIsExhausted(() => this.#parts.cuts.prepare(plan));
+    this.#cutReserves.set(plan.token, await this.#reserve(held, `snapshot ${JSON.stringify(plan.name)}`));
+    try {
+      await noSpaceIsExhausted(() => this.#parts.cuts.prepare(plan));
+    } catch (error) {
+      this.#releaseCut(plan.token);
+      throw error;
+    }
   }
 
   async cutMember(token: RoundToken, volumeId: VolumeId): Promise<void> {
@@ -148,11 +155,14 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   }
 
   async commitCut(token: RoundToken): Promise<CutRecord> {
-    return await this.#parts.cuts.commit(token);
+    const record = await this.#parts.cuts.commit(token);
+    this.#releaseCut(token);
+    return record;
   }
 
   async abortCut(token: RoundToken): Promise<void> {
     await this.#parts.cuts.abort(token);
+    this.#releaseCut(token);
   }
 
   async getSnapshot(id: SnapshotId): Promise<Snapshot | undefined> {
@@ -185,19 +195,34 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
     if (record) await this.#parts.cuts.delete(record);
   }
 
-  /** Counts what is about to be created, so that calls at the same time can't be promised the same space. */
   async #promising<T>(bytes: Bytes, what: string, create: () => Promise<T>): Promise<T> {
+    const release = await this.#reserve(bytes, what);
+    try {
+      return await noSpaceIsExhausted(create);
+    } finally {
+      release();
+    }
+  }
+
+  #releaseCut(token: RoundToken): void {
+    this.#cutReserves.get(token)?.();
+    this.#cutReserves.delete(token);
+  }
+
+  /**
+   * Counts what is about to be created, so that calls at the same time can't be promised the same space.
+   * @returns ends the count, once the record is written or nothing was made
+   */
+  async #reserve(bytes: Bytes, what: string): Promise<() => void> {
     const capacity = await this.capacity();
     // From here to the addition nothing awaits; what others were promised meanwhile is in the difference.
     const others = this.#parts.index.promisedBytes + this.#pendingBytes - capacity.promisedBytes;
     const availableBytes = maxBytes(0n, capacity.availableBytes - others);
     assertPromisable({ ...capacity, availableBytes }, bytes, what);
     this.#pendingBytes += bytes;
-    try {
-      return await noSpaceIsExhausted(create);
-    } finally {
+    return () => {
       this.#pendingBytes -= bytes;
-    }
+    };
   }
 }
 

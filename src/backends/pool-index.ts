@@ -3,7 +3,8 @@
  * Only the process that holds the pool's lock may have one that it writes through.
  */
 import type { Bytes } from '../core/bytes.ts';
-import type { GroupId, SnapshotId, VolumeId } from '../core/ids.ts';
+import { DriverError } from '../core/errors.ts';
+import type { GroupId, NodeName, SnapshotId, VolumeId } from '../core/ids.ts';
 import type { RoundToken } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import { SortedIndex } from '../core/sorted-index.ts';
@@ -77,5 +78,21 @@ export class PoolIndex {
 
   cuts(): Iterable<CutRecord> {
     return this.#cuts.values();
+  }
+}
+
+/**
+ * Ids carry the node's name, files and logical volumes don't: a pool that is served under another name would be taken
+ * for empty, and its volumes overwritten.
+ * @throws DriverError failed-precondition when something in the pool belongs to another node
+ */
+export function assertPoolOf(node: NodeName, index: PoolIndex): void {
+  for (const { id, node: owner } of [...index.volumes.values(), ...index.snapshots.values()]) {
+    if (owner === node) continue;
+    throw new DriverError(
+      'failed-precondition',
+      `the pool belongs to node ${JSON.stringify(owner)} (${id}), and this one is called ${JSON.stringify(node)}: ` +
+        'start with the node name that it was made with',
+    );
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Ids say where a thing lives and are derived from its CSI name (DESIGN.md, invariant 2):
+ * Ids say where a thing lives and are derived from its CSI name (docs/design.md, invariant 2):
  *
  *   vol-<hash>.<node>    snap-<hash>.<node>    group-<hash>
  *

@@ -17,7 +17,7 @@ interface Holding {
 /**
  * Keyed try-locks: all keys or none, at once.
  *
- * INVARIANT: there is no await between test and set (DESIGN.md, invariant 8). Nobody ever waits for a key: a busy one
+ * INVARIANT: there is no await between test and set (docs/design.md, invariant 8). Nobody ever waits for a key: a busy one
  * is `aborted`, which the CSI sidecars retry (CSI specification, "Concurrency").
  */
 export class KeyedLocks {

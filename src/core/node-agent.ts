@@ -28,7 +28,7 @@ export interface NodeAgent {
   deleteSnapshot(id: SnapshotId, signal: AbortSignal): Promise<void>;
   deleteGroup(id: GroupId, signal: AbortSignal): Promise<void>;
 
-  /** The steps of the round (DESIGN.md, "The round"). */
+  /** The steps of the round (docs/design.md, "The round"). */
   prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode>;
   freeze(token: RoundToken, signal: AbortSignal): Promise<FrozenNode>;
   cut(token: RoundToken, signal: AbortSignal): Promise<CutNode>;

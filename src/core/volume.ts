@@ -12,7 +12,7 @@ export const MIN_FILESYSTEM_BYTES: Readonly<Record<FsType, Bytes>> = {
 export const DEFAULT_FS_TYPE: FsType = 'ext4';
 
 /**
- * What a volume is known to hold. Only `blank` and `formatting` may ever be formatted (DESIGN.md, invariant 4):
+ * What a volume is known to hold. Only `blank` and `formatting` may ever be formatted (docs/design.md, invariant 4):
  *
  *   blank ── before mkfs ──▶ formatting ── after mkfs ──▶ filesystem
  *     └──── before it is handed out as a block device ──▶ raw

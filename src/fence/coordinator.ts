@@ -1,5 +1,5 @@
 /**
- * Leads a round over the agents (DESIGN.md, "The round"). It keeps nothing: what a round came to is in the pools.
+ * Leads a round over the agents (docs/design.md, "The round"). It keeps nothing: what a round came to is in the pools.
  *
  *   prepare on all ─▶ freeze on all ─▶ barrier ─▶ cut on all (the unfenced member's node first) ─▶ commit on all
  *        └───────────────┴─────────────────┴───────────┴── any failure ─▶ abort on all

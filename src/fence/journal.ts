@@ -1,13 +1,14 @@
 /**
- * What is about to be frozen, written down and synced before it is frozen (DESIGN.md, invariant 5).
+ * What is about to be frozen, written down and synced before it is frozen (docs/design.md, invariant 5).
  * One file per round: `<folder>/<token>.json`. It lies on the host, outside any container, and outside the pool.
  */
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { DriverError } from '../core/errors.ts';
+import { DriverError, isErrno } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { RoundToken } from '../core/round.ts';
 import { writeFileDurably } from '../host/durable-file.ts';
+import { exists } from '../host/exists.ts';
 import type { MemberLayers } from './member.ts';
 
 export interface JournalEntry {
@@ -42,25 +43,30 @@ export class FreezeJournal {
 
   /** @throws DriverError data-loss when an entry can't be read: something may be frozen that nobody knows of */
   async list(): Promise<readonly JournalEntry[]> {
-    await mkdir(this.#folder, { recursive: true });
-    const names = (await readdir(this.#folder)).filter((name) => name.endsWith('.json'));
-    return await Promise.all(names.map((name) => this.#read(path.join(this.#folder, name))));
+    const names = (await this.#names()).filter((name) => name.endsWith('.json'));
+    const entries = await Promise.all(names.map((name) => this.#read(path.join(this.#folder, name))));
+    return entries.filter((entry) => entry !== undefined);
   }
 
   /** At start: a crash between writing an entry and giving it its name leaves a file that names nothing frozen. */
   async removeUnfinished(): Promise<void> {
-    await mkdir(this.#folder, { recursive: true });
-    for (const name of await readdir(this.#folder)) {
+    for (const name of await this.#names()) {
       if (UNFINISHED.test(name)) await rm(path.join(this.#folder, name), { force: true });
     }
   }
 
-  async #read(file: string): Promise<JournalEntry> {
+  async #names(): Promise<readonly string[]> {
+    return (await exists(this.#folder)) ? await readdir(this.#folder) : [];
+  }
+
+  /** Undefined for an entry that was removed since: all it named is thawed. */
+  async #read(file: string): Promise<JournalEntry | undefined> {
     try {
       const entry = JSON.parse(await readFile(file, 'utf8')) as JournalEntry & { format: number };
       if (entry.format !== FORMAT || !Array.isArray(entry.members)) throw new Error('unknown format');
       return entry;
     } catch (cause) {
+      if (isErrno(cause, 'ENOENT')) return undefined;
       throw new DriverError('data-loss', `journal entry ${file} can't be read; thaw by hand, then remove it`, {
         cause,
       });

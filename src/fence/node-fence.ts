@@ -15,14 +15,15 @@ import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { RoundToken } from '../core/round.ts';
 import { readRcuExpedited, writeRcuExpedited } from '../host/rcu.ts';
-import type { GuardClient, GuardProcess } from './guard/client.ts';
+import { GUARD_THREADS, type GuardClient, type GuardProcess } from './guard/client.ts';
+import type { GuardRequest } from './guard/protocol.ts';
 import type { FreezeJournal } from './journal.ts';
 import { FencedMember, type MemberLayers } from './member.ts';
 
 /** How long after the lease the guard may take to thaw before the agent ends it and thaws by itself. */
 const GUARD_GRACE_MS = 300;
 
-/** Writing back dirty pages may take long on a slow disk; a guard that takes longer than this is taken for hung. */
+/** Writing back dirty pages may take long on a slow disk. Longer than this, and the caller had better try again. */
 const PREPARE_LIMIT_MS = 30_000;
 
 export interface NodeFenceOptions {
@@ -48,6 +49,10 @@ export class NodeFence {
 
   /** Steps 1 and 2. Nothing is frozen yet. */
   async prepare(token: RoundToken, members: readonly MemberLayers[], signal: AbortSignal): Promise<FenceSession> {
+    if (members.length > GUARD_THREADS) {
+      const reason = `${members.length} members are in use on this node; ${GUARD_THREADS} can be stopped at one moment`;
+      throw new DriverError('failed-precondition', reason);
+    }
     const guard = await this.#guard.running();
     const rcuExpedited = await this.#rcu();
     const own: FencedMember[] = [];
@@ -58,23 +63,26 @@ export class NodeFence {
       // All is thawed. What stays in the journal is thawed once more at the next start, which does no harm.
       await this.#journal.remove(token).catch(() => undefined);
     });
-    const hung = setTimeout(() => void guard.kill(), PREPARE_LIMIT_MS);
+    const limit = new AbortController();
+    const slow = setTimeout(() => limit.abort(tooSlow()), PREPARE_LIMIT_MS);
     try {
       for (const layers of members) own.push(await FencedMember.open(layers));
       const rcu = rcuExpedited === undefined ? {} : { rcuExpedited };
       await this.#journal.write({ token, members, ...rcu });
       await failpoint('fence.journaled');
-      await guard.request({ op: 'arm', token, members, ...rcu });
+      await armed(guard, { op: 'arm', token, members, ...rcu });
       await failpoint('fence.armed');
       for (let pass = 0; pass < 2; pass++) {
-        await orCancelled(guard.request({ op: 'writeback', token }), signal);
+        // Not cut short by the caller: what is being written back keeps its filesystem busy.
+        await orCancelled(guard.request({ op: 'writeback', token }), limit.signal);
+        signal.throwIfAborted();
       }
       return session;
     } catch (error) {
       await session.end();
       throw error;
     } finally {
-      clearTimeout(hung);
+      clearTimeout(slow);
     }
   }
 
@@ -204,6 +212,23 @@ export class FenceSession {
     if (this.#mayBeFrozen) await Promise.all(this.#own.map((member) => member.letGoAnyway()));
     return { thawedAtMs: this.#own.map(() => this.#clock.monotonicMs()), held: false };
   }
+}
+
+/** Waited for to its end, so that what was opened is known, and closed. Opening is quick: a guard that can't is hung. */
+async function armed(guard: GuardProcess, request: Extract<GuardRequest, { op: 'arm' }>): Promise<void> {
+  const hung = setTimeout(() => void guard.kill(), PREPARE_LIMIT_MS);
+  try {
+    await guard.request(request);
+  } finally {
+    clearTimeout(hung);
+  }
+}
+
+function tooSlow(): DriverError {
+  return new DriverError(
+    'aborted',
+    `writing back took longer than ${PREPARE_LIMIT_MS / 1000} s; the next try finds less to write`,
+  );
 }
 
 /** The wait ends with the signal; the work goes on by itself, and harms nobody. */

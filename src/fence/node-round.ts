@@ -1,5 +1,5 @@
 /**
- * The node's side of rounds: prepare, freeze, cut, commit, abort (DESIGN.md, "The round").
+ * The node's side of rounds: prepare, freeze, cut, commit, abort (docs/design.md, "The round").
  * It joins the fence with the backend's cut; what is frozen and for how long is the fence's business.
  */
 import type { Backend, FenceTarget } from '../core/backend.ts';
@@ -173,10 +173,17 @@ export class NodeRounds {
   }
 
   /**
-   * Runs `work` while the volume is stopped, where the backend wants that, for a copy that is not a round (CreateVolume from a volume).
-   * The work must be atomic by itself: should the lease end meanwhile, the copy is crash-consistent instead of clean.
+   * Runs `work` while the volume is quiet, for a copy that is not a round (CreateVolume from a volume).
+   * @param undo deletes what the work made, should the freeze not have held until it was done
+   * @throws DriverError aborted when it did not hold
    */
-  async whileQuiet<T>(volumeId: VolumeId, leaseMs: number, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  async whileQuiet<T>(
+    volumeId: VolumeId,
+    leaseMs: number,
+    work: () => Promise<T>,
+    undo: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<T> {
     if (!this.#backend.copiesStopped) return await work();
     const [target] = await this.#backend.fenceTargets([volumeId]);
     if (target?.kind !== 'fenced') return await work();
@@ -184,10 +191,13 @@ export class NodeRounds {
     try {
       await session.freeze(leaseMs);
       await failpoint('clone.frozen');
-      return await work();
+      const result = await work();
+      if ((await session.end()).held) return result;
     } finally {
       await session.end();
     }
+    await undo();
+    throw new DriverError('aborted', `volume ${volumeId} did not stay quiet until its copy was made`);
   }
 
   /** Thaws and aborts everything that is under way: the agent is stopping. */

@@ -4,6 +4,7 @@ import { open, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isErrno } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
+import { syncfs } from './libc.ts';
 
 const DONE: Promise<unknown> = Promise.resolve();
 
@@ -84,4 +85,10 @@ export async function syncFile(path: string): Promise<void> {
 /** Waits for all, also when one fails: nothing of it must go on when the caller undoes it. */
 async function all(work: readonly Promise<unknown>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** Puts everything in the filesystem that holds `path` on disk (syncfs). */
+export async function syncFilesystem(path: string): Promise<void> {
+  await using folder = await open(path, constants.O_RDONLY);
+  await syncfs(folder.fd);
 }

@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { DriverError, isErrno } from '../core/errors.ts';
 import { flock } from './libc.ts';
 
@@ -8,12 +9,12 @@ import { flock } from './libc.ts';
  * @throws DriverError failed-precondition when another process holds it, or this one does already
  */
 export async function lockFile(path: string): Promise<AsyncDisposable> {
-  const file = await open(path, 'a+', 0o600);
+  // No link is followed: the file is written to.
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
+  const file = await open(path, flags, 0o600);
   try {
     await flock(file.fd, 'exclusive');
-    await file.truncate(0);
-    // Only for the message to whoever comes second.
-    await file.appendFile(`${process.pid}\n`);
+    await writePid(file);
   } catch (error) {
     const holder = isErrno(error, 'EAGAIN') ? (await file.readFile('utf8')).trim() : undefined;
     await file.close();
@@ -22,4 +23,14 @@ export async function lockFile(path: string): Promise<AsyncDisposable> {
     throw new DriverError('failed-precondition', `another cofferdam serves this data folder${who}`, { cause: error });
   }
   return { [Symbol.asyncDispose]: () => file.close() };
+}
+
+/** Only for the message to whoever comes second: a disk without room for it is no reason not to start. */
+async function writePid(file: FileHandle): Promise<void> {
+  try {
+    await file.truncate(0);
+    await file.appendFile(`${process.pid}\n`);
+  } catch (error) {
+    if (!isErrno(error, 'ENOSPC', 'EDQUOT')) throw error;
+  }
 }

@@ -1,9 +1,8 @@
 /**
  * What the kernel says about loop devices: sysfs for which are bound, LOOP_GET_STATUS64 for what they are bound to.
  *
- * A node may have hundreds, and looks often. So only opening and closing, which wait for whoever opens, closes or
- * partitions the same device, go to a thread; attributes and status are answered from memory, at worst after the few
- * milliseconds that a device takes to be configured, and a thread for each would cost five times as much.
+ * A node may have hundreds, and looks often. What can wait goes to a thread: opening and closing, and the status, for
+ * which the kernel asks the filesystem of the backing file (a foreign one may hang). Attributes are answered from memory.
  */
 import { constants, existsSync, readFileSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
@@ -11,7 +10,7 @@ import type { Bytes } from '../core/bytes.ts';
 import { isErrno } from '../core/errors.ts';
 import { run } from './exec.ts';
 import { BLKGETSIZE64, LOOP_GET_STATUS64 } from './ioctl.ts';
-import { ioctlSync } from './libc.ts';
+import { ioctl, ioctlSync } from './libc.ts';
 
 export interface LoopDevice {
   /** `/dev/loop7` */
@@ -71,10 +70,10 @@ export function boundNumbers(): number[] {
 }
 
 /** @returns undefined when nothing is bound to it (ENXIO) */
-export function loopStatus(device: FileHandle): LoopStatus | undefined {
+export async function loopStatus(device: FileHandle): Promise<LoopStatus | undefined> {
   const info = Buffer.alloc(LOOP_INFO64_BYTES);
   try {
-    ioctlSync(device.fd, LOOP_GET_STATUS64, info);
+    await ioctl(device.fd, LOOP_GET_STATUS64, info);
   } catch (error) {
     if (isErrno(error, 'ENXIO')) return undefined;
     throw error;
@@ -92,11 +91,14 @@ export function loopStatus(device: FileHandle): LoopStatus | undefined {
  * little (`detachLoop` does).
  * @returns undefined when it is not bound, or not to what is `wanted`
  */
-export async function describeLoop(number: number, wanted?: Binding): Promise<LoopDevice | undefined> {
+export async function describeLoop(
+  number: number,
+  wanted: (binding: Binding) => boolean = () => true,
+): Promise<LoopDevice | undefined> {
   try {
     await using device = await openLoop(number, constants.O_RDONLY);
-    const status = loopStatus(device);
-    if (!status || (wanted && !isSameFile(status, wanted))) return undefined;
+    const status = await loopStatus(device);
+    if (!status || !wanted(status)) return undefined;
     const size = Buffer.alloc(8);
     ioctlSync(device.fd, BLKGETSIZE64, size);
     const backingPath = readSysfs(number, 'loop/backing_file');

@@ -36,14 +36,17 @@ export async function listLoops(): Promise<LoopDevice[]> {
  * The loop devices whose backing file is this one, by device and inode: found after a rename, and under any path.
  * None when the file does not exist.
  */
-export async function findLoops(backingPath: string): Promise<LoopDevice[]> {
-  try {
-    const { dev, ino } = await stat(backingPath, { bigint: true });
-    return await describeAll({ backingDev: dev, backingIno: ino });
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return [];
-    throw error;
-  }
+export async function findLoops(backingPath: string): Promise<readonly LoopDevice[]> {
+  const [found = []] = await findLoopsOf([backingPath]);
+  return found;
+}
+
+/** The same of many files, in their order, with one look at the devices. */
+export async function findLoopsOf(backingPaths: readonly string[]): Promise<readonly (readonly LoopDevice[])[]> {
+  const files = await Promise.all(backingPaths.map(inodeOf));
+  const wanted = new Set(files);
+  const loops = Map.groupBy(await describeAll((binding) => wanted.has(keyOf(binding))), keyOf);
+  return files.map((file) => (file === undefined ? [] : (loops.get(file) ?? [])));
 }
 
 /**
@@ -83,7 +86,7 @@ async function clear(number: number, expected: Binding | undefined): Promise<Cle
   try {
     // Held open from the look to the act: what is open can't be bound to another file meanwhile.
     await using device = await openLoop(number, constants.O_RDONLY);
-    const status = loopStatus(device);
+    const status = await loopStatus(device);
     if (!status || (expected && !isSameFile(status, expected))) return undefined;
     const sequence = diskSequence(number);
     const [mounted] = await mountsOfDevice(loopDevNumber(number));
@@ -108,7 +111,7 @@ function stillBound(number: number, { sequence }: Cleared): boolean {
 async function keep(number: number, binding: Cleared): Promise<boolean> {
   try {
     await using device = await openLoop(number, constants.O_RDONLY);
-    const status = loopStatus(device);
+    const status = await loopStatus(device);
     if (!status || !isSameFile(status, binding)) return false;
     status.info.writeUInt32LE(status.flags & ~LO_FLAGS_AUTOCLEAR, INFO_FLAGS_OFFSET);
     await ioctl(device.fd, LOOP_SET_STATUS64, status.info);
@@ -125,7 +128,22 @@ function refused(devicePath: string, signal: AbortSignal | undefined): DriverErr
     : new DriverError('failed-precondition', `${devicePath} is still open in another process`);
 }
 
-async function describeAll(wanted?: Binding): Promise<LoopDevice[]> {
+/** Undefined when the file does not exist. */
+async function inodeOf(path: string): Promise<string | undefined> {
+  try {
+    const { dev, ino } = await stat(path, { bigint: true });
+    return keyOf({ backingDev: dev, backingIno: ino });
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+function keyOf({ backingDev, backingIno }: Binding): string {
+  return `${backingDev}:${backingIno}`;
+}
+
+async function describeAll(wanted?: (binding: Binding) => boolean): Promise<LoopDevice[]> {
   const numbers = boundNumbers();
   const found: (LoopDevice | undefined)[] = [];
   // In batches: the threads are for everybody, and the calls of koffi are limited.

@@ -1,4 +1,4 @@
-/** Which filesystem a volume has, and making it: the only place that formats (DESIGN.md, invariant 4). */
+/** Which filesystem a volume has, and making it: the only place that formats (docs/design.md, invariant 4). */
 import type { AttachedDevice } from '../core/backend.ts';
 import { DriverError, invalidArgument } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';

@@ -1,4 +1,4 @@
-import { lstat, mkdir, open, realpath, rmdir, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, opendir, realpath, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DriverError, invalidArgument, isErrno } from '../core/errors.ts';
 
@@ -8,38 +8,51 @@ import { DriverError, invalidArgument, isErrno } from '../core/errors.ts';
  */
 export async function canonical(path: string): Promise<string | undefined> {
   try {
-    return join(await realpath(dirname(path)), basename(path));
+    // The dot: what it is in must be a folder.
+    return join(await realpath(`${dirname(path)}/.`), basename(path));
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return undefined;
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG')) return undefined;
     throw error;
   }
 }
 
 /**
  * The staging folder, which the CO makes (CSI specification, NodeStageVolume).
- * @throws DriverError invalid-argument when it is not there
+ * @throws DriverError invalid-argument when it is not there, or is the driver's own
  */
-export async function requireFolder(field: string, path: string): Promise<string> {
+export async function requireFolder(field: string, path: string, dataDir?: string): Promise<string> {
   const real = await canonical(path);
   if (real === undefined || (await kindOf(real)) !== 'folder')
     throw invalidArgument(field, 'is not an existing folder');
+  refuseInside(field, real, dataDir);
   return real;
 }
 
-/** @throws DriverError invalid-argument when its parent, which the CO makes, is not there */
-export async function requireParent(field: string, path: string): Promise<string> {
+/** @throws DriverError invalid-argument when its parent, which the CO makes, is not there, or is the driver's own */
+export async function requireParent(field: string, path: string, dataDir?: string): Promise<string> {
   const real = await canonical(path);
   if (real === undefined) throw invalidArgument(field, 'its parent folder does not exist');
+  refuseInside(field, real, dataDir);
   return real;
+}
+
+/** @throws DriverError invalid-argument for the driver's own folder, and what is in it */
+export function refuseInside(field: string, path: string, dataDir: string | undefined): void {
+  if (dataDir === undefined || (path !== dataDir && !path.startsWith(`${dataDir}/`))) return;
+  throw invalidArgument(field, 'is in the folder that the driver keeps its own data in');
 }
 
 /**
- * Makes what a volume is mounted onto: a folder for a filesystem, an empty file for a device. One that is there is kept.
- * @throws DriverError failed-precondition when something of another kind is there
+ * Makes what a volume is mounted onto: a folder for a filesystem, a file for a device. An empty one that is there is kept.
+ * @throws DriverError failed-precondition when something of another kind is there, or holds data: it would be hidden, and
+ *   `removeTarget` would refuse to remove it
  */
 export async function createTarget(path: string, kind: 'folder' | 'file'): Promise<void> {
   const present = await kindOf(path);
-  if (present === kind) return;
+  if (present === kind) {
+    if (await isEmpty(path, kind)) return;
+    throw new DriverError('failed-precondition', `target_path: there is a ${kind} that holds data`);
+  }
   if (present !== undefined) {
     throw new DriverError('failed-precondition', `target_path: there is a ${present} where a ${kind} is needed`);
   }
@@ -65,6 +78,12 @@ export async function removeTarget(path: string): Promise<void> {
     }
     throw error;
   }
+}
+
+async function isEmpty(path: string, kind: 'folder' | 'file'): Promise<boolean> {
+  if (kind === 'file') return (await lstat(path)).size === 0;
+  await using folder = await opendir(path);
+  return (await folder.read()) === null;
 }
 
 type Kind = 'folder' | 'file' | 'symbolic link' | 'special file';

@@ -1,4 +1,4 @@
-/** Where a volume is on this node now: looked at for each call, never remembered (DESIGN.md, invariant 10). */
+/** Where a volume is on this node now: looked at for each call, never remembered (docs/design.md, invariant 10). */
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { AttachedDevice, Backend } from '../core/backend.ts';

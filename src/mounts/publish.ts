@@ -13,7 +13,7 @@ import type { PublishRequest } from './requests.ts';
 export async function publish(context: NodeContext, request: PublishRequest, signal: AbortSignal): Promise<void> {
   await requireVolume(context, request.volumeId);
   const { capability, volumeId } = request;
-  const targetPath = await requireParent('target_path', request.targetPath);
+  const targetPath = await requireParent('target_path', request.targetPath, context.dataDir);
   const stagingPath = (await canonical(request.stagingPath)) ?? request.stagingPath;
   if (targetPath === stagingPath) throw invalidArgument('target_path', 'is the same as staging_target_path');
   const readOnly = request.readOnly || isReadOnly(capability);

@@ -20,7 +20,7 @@ export async function stage(context: NodeContext, request: StageRequest, signal:
   const volume = await requireVolume(context, request.volumeId);
   const { access } = request.capability;
   if (access.kind === 'mount') plannedFsType(volume, access.fsType);
-  const stagingPath = await requireFolder('staging_target_path', request.stagingPath);
+  const stagingPath = await requireFolder('staging_target_path', request.stagingPath, context.dataDir);
   const canonical = { ...request, stagingPath };
   const attachedBefore = (await context.backend.devices(volume.id)).length > 0;
   try {
@@ -55,6 +55,9 @@ async function stageFilesystem(
   if (placement.nodes.length > 0) throw stagedOtherwise('as a block device');
   const present = placedAt(placement, stagingPath, 'staging_target_path');
   if (present && present.readOnly !== readOnly) throw stagedOtherwise(readOnly ? 'for writing' : 'read-only');
+  // At two places it could be unstaged from neither: from outside, the other one looks like a target.
+  const other = present ? undefined : placement.filesystems.find(({ whole }) => whole);
+  if (other) throw new DriverError('failed-precondition', `the volume is mounted at ${other.path} already`);
   const mounted =
     present?.kind === 'filesystem' ? present : await mountVolume(context, volume, request, readOnly, signal);
   await failpoint('stage.mounted');

@@ -1,7 +1,7 @@
 import { failpoint } from '../core/failpoint.ts';
 import { unmount } from '../host/mount.ts';
 import { type NodeContext, thaw } from './context.ts';
-import { canonical, removeTarget } from './paths.ts';
+import { canonical, refuseInside, removeTarget } from './paths.ts';
 import { locate, placedAt } from './placement.ts';
 import type { UnpublishRequest } from './requests.ts';
 
@@ -14,6 +14,7 @@ export async function unpublish(context: NodeContext, { targetPath, volumeId }: 
   const { backend } = context;
   const target = await canonical(targetPath);
   if (target === undefined || !(await backend.getVolume(volumeId))) return;
+  refuseInside('target_path', target, context.dataDir);
   const placement = await locate(backend, volumeId);
   const present = placedAt(placement, target, 'target_path');
   if (present) {

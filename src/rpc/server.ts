@@ -2,6 +2,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { DriverError, messageOf } from '../core/errors.ts';
 import { type Address, grpcTarget } from './address.ts';
 import { InFlightCalls } from './in-flight-calls.ts';
+import { readingAnything } from './malformed.ts';
 import type { LoadedService } from './proto.ts';
 import type { Handlers, Interceptor } from './types.ts';
 import { type UntypedHandler, unaryCall } from './unary.ts';
@@ -88,7 +89,7 @@ function addService(
       unaryCall({ service: name, method }, handler, interceptors, inFlight),
     ]),
   );
-  server.addService(service, implementation);
+  server.addService(readingAnything(service), implementation);
 }
 
 /** gRPC's server takes `host:port`, not the resolver's URL. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { handleUnaryCall, ServerUnaryCall } from '@grpc/grpc-js';
 import { DriverError } from '../core/errors.ts';
 import type { InFlightCalls } from './in-flight-calls.ts';
+import { Malformed } from './malformed.ts';
 import { toStatus } from './status.ts';
 import type { CallContext, Interceptor } from './types.ts';
 
@@ -25,9 +26,17 @@ export function unaryCall(
     call.on('cancelled', () => {
       if (inFlight.has(controller)) controller.abort(goneReason(context));
     });
+    const { request } = call;
+    if (request instanceof Malformed) {
+      inFlight.add(
+        controller,
+        settle(async () => request.refuse(), context, callback),
+      );
+      return;
+    }
     const chain = interceptors.reduceRight<() => Promise<unknown>>(
-      (next, interceptor) => () => interceptor(context, call.request, next),
-      () => explained(handler, call.request, context),
+      (next, interceptor) => () => interceptor(context, request, next),
+      () => explained(handler, request, context),
     );
     inFlight.add(controller, settle(chain, context, callback));
   };

@@ -17,7 +17,7 @@ interface FoundGroup {
 /**
  * The controller's policy for group snapshots. Locks are the caller's, as in VolumeService.
  *
- * A group is committed on each of its nodes by itself, and the first commit is the decision (DESIGN.md, "The round"). So
+ * A group is committed on each of its nodes by itself, and the first commit is the decision (docs/design.md, "The round"). So
  * a group found on some of its nodes is finished, never started again; one found on none is started.
  */
 export class GroupService {

@@ -26,7 +26,12 @@ async function crashAt(world: World, scenario: Scenario, point: string): Promise
 
 async function repeat(world: World, scenario: Scenario, outcome: Outcome, reference: Reference): Promise<void> {
   const seen = await scenario.peek?.(world);
-  if (outcome !== 'unseen') expect(seen === undefined ? 'absent' : 'present').toBe(outcome);
+  if (outcome !== 'unseen') {
+    expect(seen === undefined ? 'absent' : 'present').toBe(outcome);
+    // Nobody has to ask again for what was half done to go.
+    const isDone = outcome === (scenario.answersWithIt ? 'present' : 'absent');
+    await world.settled(isDone ? reference.after : reference.before);
+  }
 
   const answer = await insist(() => scenario.act(world));
   expect(timeless(answer)).toEqual(reference.answer);

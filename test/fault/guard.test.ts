@@ -83,6 +83,27 @@ describe('the guard is killed', () => {
   });
 });
 
+describe('the driver is killed', () => {
+  test.each(['round.frozen', 'snapshot.cut', 'round.cut'])('at %s: the guard thaws, and ends', async (point) => {
+    await shared.use(async (world) => {
+      const before = await world.footprint();
+      world.writers?.expectNoStall();
+      const code = await meanwhile(world, point, async (guard) => {
+        await world.serve.kill();
+        // Before anybody starts another.
+        await world.writers?.expectWriting();
+        await eventually('the guard ends', () => !isRunning(guard));
+      });
+      expect(code).toBe('unavailable');
+      // At once: it does not wait for the end of the lease.
+      world.writers?.expectNoStall(LEASE_MS / 2);
+      await world.restart();
+      await world.settled(before);
+      await expectWell(world, before);
+    });
+  });
+});
+
 describe('the driver is stopped past its lease', () => {
   test.each(['round.frozen', 'snapshot.cut', 'round.cut'])(
     'at %s: the guard thaws, and the round fails',

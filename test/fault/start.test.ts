@@ -20,7 +20,7 @@ describe('while the pool is made', () => {
     await using scratch = await Scratch.open();
     await expectDeath(scratch, { failpoints: `${point}=kill` });
     await using world = await World.enter(scratch);
-    expect((await readdir(dataOf(scratch))).toSorted()).toEqual(['journal', 'lock', 'pool', 'pool.xfs']);
+    expect((await readdir(dataOf(scratch))).toSorted()).toEqual(['lock', 'pool', 'pool.xfs']);
     await world.close();
   });
 

@@ -118,8 +118,8 @@ export class World implements AsyncDisposable {
     return await footprint(this.scratch, this.serve.pid);
   }
 
-  async settled(expected: Footprint): Promise<void> {
-    await settled(this.scratch, this.serve.pid, expected);
+  async settled(expected: Footprint, ...others: readonly Footprint[]): Promise<void> {
+    await settled(this.scratch, this.serve.pid, expected, others);
   }
 
   /** Takes everything away as the CO would, and ends. @throws Error when anything is left */

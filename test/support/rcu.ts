@@ -53,26 +53,31 @@ export class Rcu implements AsyncDisposable {
   }
 }
 
+/** What may be, or start, a driver: the driver, tests, and guards. */
+const DRIVERS = /\/src\/main\.ts|jest\.js|node-program\.ts|fence\/guard\/main/;
+
 async function isDisturbed(): Promise<boolean> {
   const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0);
   for (const pid of pids) {
-    const commandLine = await read(`/proc/${pid}/cmdline`);
-    if (commandLine.includes('fence/guard/main') && !(await isOurs(pid))) return true;
+    if (DRIVERS.test(await read(`/proc/${pid}/cmdline`)) && !(await isOurs(pid))) return true;
   }
   return false;
 }
 
-/** Below this process; or orphaned, because its agent was killed, which only tests do. */
+/** Below this process, or above it; or orphaned, because its agent was killed, which only tests do. */
 async function isOurs(pid: number): Promise<boolean> {
-  const parent = await parentOf(pid);
-  if (parent <= 1) return true;
-  let at = parent;
-  while (at > 1 && at !== process.pid) at = await parentOf(at);
-  return at === process.pid;
+  const above = await ancestorsOf(pid);
+  return above.length === 0 || above.includes(process.pid) || (await ancestorsOf(process.pid)).includes(pid);
 }
 
-async function parentOf(pid: number): Promise<number> {
-  return Number(/^PPid:\s(\d+)$/m.exec(await read(`/proc/${pid}/status`))?.[1] ?? 0);
+/** With the process itself, but for init; nothing for an orphan. */
+async function ancestorsOf(pid: number): Promise<readonly number[]> {
+  const above: number[] = [];
+  for (let at = pid; at > 1; ) {
+    above.push(at);
+    at = Number(/^PPid:\s(\d+)$/m.exec(await read(`/proc/${at}/status`))?.[1] ?? 0);
+  }
+  return above.length === 1 ? [] : above;
 }
 
 async function read(file: string): Promise<string> {

@@ -103,11 +103,14 @@ export class Scratch implements AsyncDisposable {
   }
 }
 
+/** Far past every lease: what is still blocked then is frozen for good. */
+const BLOCKED_MS = 60_000;
+
 /** `dd` in a process of its own: blocked by a freeze, it takes no thread of ours with it. */
 export class Writer {
   readonly #child: ChildProcess;
   readonly #start = performance.now();
-  /** Resolves to how long it took, milliseconds. @throws Error when it could not write */
+  /** Resolves to how long it took, milliseconds. @throws Error when it could not write, or is blocked for good */
   readonly done: Promise<number>;
   #ended = false;
 
@@ -128,7 +131,11 @@ export class Writer {
   }
 
   async #wait(): Promise<number> {
-    const [code, signal] = (await once(this.#child, 'exit')) as [number | null, string | null];
+    const patience = AbortSignal.timeout(BLOCKED_MS);
+    const exit = once(this.#child, 'exit', { signal: patience }).catch(() => {
+      throw new Error(`a writer was blocked for ${BLOCKED_MS} ms`);
+    });
+    const [code, signal] = (await exit) as [number | null, string | null];
     this.#ended = true;
     if (code !== 0) throw new Error(`dd ended with ${code ?? signal}`);
     return performance.now() - this.#start;

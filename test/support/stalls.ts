@@ -49,9 +49,12 @@ export class Writers implements AsyncDisposable {
     );
   }
 
-  /** @throws Error when somebody waited for longer than a lease lasts, since the last look */
-  expectNoStall(): void {
-    const allowed = LEASE_MS + AFTER_LEASE_MS + 2 * take(this.#control);
+  /**
+   * @param ms that a wait may last; for as long as a lease unless told
+   * @throws Error when somebody waited for longer, since the last look
+   */
+  expectNoStall(ms = LEASE_MS + AFTER_LEASE_MS): void {
+    const allowed = ms + 2 * take(this.#control);
     for (const slot of this.#slots) {
       const stall = take(slot);
       if (stall > allowed) throw new Error(`a write to ${slot.folder} waited for ${stall} ms, allowed are ${allowed}`);

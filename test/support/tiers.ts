@@ -19,6 +19,8 @@ export interface TestRun {
 export interface Tier {
   readonly name: string;
   readonly needsRoot: boolean;
+  /** Runs only when it is named: it may need a virtual machine, which takes its time. */
+  readonly onRequest?: true;
   run(run: TestRun): Promise<Tally>;
 }
 
@@ -27,8 +29,8 @@ export const TIERS: readonly Tier[] = [
   jestTier('unit', false),
   jestTier('contract', true),
   jestTier('integration', true),
-  { name: 'vm', needsRoot: true, run: runVmTier },
-  { name: 'lvm', needsRoot: true, run: ({ signal }) => runLvmTier(signal) },
+  { name: 'vm', needsRoot: true, onRequest: true, run: runVmTier },
+  { name: 'lvm', needsRoot: true, onRequest: true, run: ({ signal }) => runLvmTier(signal) },
   { name: 'sanity', needsRoot: true, run: runSanityTier },
   jestTier('prove', true),
   jestTier('fault', true),

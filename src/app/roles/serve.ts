@@ -1,6 +1,8 @@
 /** `cofferdam serve`: all CSI services on one socket, with the agent in the process. */
 import { once } from 'node:events';
+import { realpath } from 'node:fs/promises';
 import { BACKENDS } from '../../backends/registry.ts';
+import { invalidArgument } from '../../core/errors.ts';
 import { armFailpoints } from '../../core/failpoint.ts';
 import type { Logger, Metrics } from '../../core/observe.ts';
 import { SECRET_FIELDS } from '../../csi/redaction.ts';
@@ -9,7 +11,7 @@ import { RoundCoordinator } from '../../fence/coordinator.ts';
 import { requireRoot, requireTools } from '../../host/privileges.ts';
 import { NodeService } from '../../mounts/node-service.ts';
 import { createLogger } from '../../obs/logger.ts';
-import { parseAddress } from '../../rpc/address.ts';
+import { type Address, parseAddress } from '../../rpc/address.ts';
 import { serve } from '../../rpc/server.ts';
 import { GroupService } from '../../volumes/group-service.ts';
 import { SnapshotService } from '../../volumes/snapshot-service.ts';
@@ -58,10 +60,11 @@ async function startDriver(options: ServeOptions, logger: Logger): Promise<Async
   await sweepAbandonedRuns(logger);
   const { metrics, expose } = await measure(options.metricsAddress);
   const storage = resources.use(await openStorage(options, logger, metrics));
+  const dataDir = await realpath(options.dataDir);
   const server = resources.use(
     await serve({
-      address: parseAddress('endpoint', options.endpoint),
-      services: servicesOf(options, storage, logger, metrics),
+      address: socketOf(options.endpoint),
+      services: servicesOf({ ...options, dataDir }, storage, logger, metrics),
       interceptors: csiInterceptors({ logger, metrics, ready: () => true }),
       drainMs: DRAIN_MS,
     }),
@@ -81,7 +84,7 @@ function servicesOf(options: ServeOptions, { backend, directory }: NodeStorage, 
     volumes: new VolumeService(directory),
     snapshots: new SnapshotService(directory, coordinator),
     groups: new GroupService(directory, coordinator),
-    node: new NodeService({ backend }),
+    node: new NodeService({ backend, dataDir: options.dataDir }),
     options: {
       node: options.nodeName,
       version: VERSION,
@@ -121,4 +124,11 @@ async function stopped(signal: AbortSignal, untilStdinCloses: boolean): Promise<
   }
   await promise;
   if (untilStdinCloses) process.stdin.destroy();
+}
+
+/** Whoever reaches the endpoint mounts as root: it is a socket that only root can open, never a port. */
+function socketOf(endpoint: string): Address {
+  const address = parseAddress('--endpoint', endpoint);
+  if (address.kind === 'unix') return address;
+  throw invalidArgument('--endpoint', `${JSON.stringify(endpoint)} must be a unix socket, unix:///path`);
 }

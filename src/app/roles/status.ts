@@ -96,7 +96,7 @@ function renderTables(pool: PoolInspection, frozen: readonly JournalEntry[]): st
       ]),
     ),
     section(
-      'Frozen now',
+      'Frozen, or about to be',
       ['ROUND', 'WHAT', 'DEVICE'],
       frozen.flatMap(({ token, members }) =>
         members

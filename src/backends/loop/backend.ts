@@ -5,8 +5,10 @@ import type { CapacityPolicy } from '../../core/capacity.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { NodeName } from '../../core/ids.ts';
 import type { Logger } from '../../core/observe.ts';
+import { syncFilesystem } from '../../host/durable-file.ts';
 import { allocatedBytes } from '../../host/sparse-file.ts';
 import { PoolBackend, type PoolParts } from '../pool-backend.ts';
+import { assertPoolOf } from '../pool-index.ts';
 import { measureCapacity, type PoolPlace } from './capacity.ts';
 import { Cuts } from './cuts.ts';
 import { Devices } from './devices.ts';
@@ -54,8 +56,11 @@ export class LoopBackend extends PoolBackend {
       await mkdir(folder, { recursive: true, mode: 0o700 });
     }
     const trash = new Trash(layout.trash, log);
-    await sweep(layout, options.node, trash, log);
     const index = Store.load(layout);
+    assertPoolOf(options.node, index);
+    await sweep(layout, options.node, trash, log);
+    // What a dead process had renamed or unlinked and not yet synced counts as done from here on: so it must be on disk.
+    await syncFilesystem(layout.pool);
     const devices = new Devices(layout);
     const parts: LoopParts = {
       index,

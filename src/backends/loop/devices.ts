@@ -1,12 +1,12 @@
-/** Loop devices of volumes: looked for by backing inode, never remembered (DESIGN.md, invariant 10). */
-import { stat } from 'node:fs/promises';
+/** Loop devices of volumes: looked for by backing inode, never remembered (docs/design.md, invariant 10). */
 import path from 'node:path';
 import type { AttachedDevice, FenceTarget } from '../../core/backend.ts';
-import { isErrno, notFound } from '../../core/errors.ts';
+import { notFound } from '../../core/errors.ts';
 import type { VolumeId } from '../../core/ids.ts';
 import type { Volume } from '../../core/volume.ts';
+import { isHeld } from '../../host/block-device.ts';
 import { exists } from '../../host/exists.ts';
-import { attachLoop, detachLoop, findLoops, type LoopDevice, listLoops, resizeLoop } from '../../host/loop.ts';
+import { attachLoop, detachLoop, findLoops, findLoopsOf, type LoopDevice, resizeLoop } from '../../host/loop.ts';
 import { isMountOf, type MountEntry, readMountTable } from '../../host/mount-table.ts';
 import type { Layout } from './layout.ts';
 
@@ -37,7 +37,7 @@ export class Devices {
   }
 
   async detach(id: VolumeId): Promise<void> {
-    for (const device of await this.of(id)) await detachLoop(device.path);
+    for (const device of await this.of(id)) await detachLoop(device.path, undefined, device);
   }
 
   async resize(id: VolumeId): Promise<void> {
@@ -50,19 +50,13 @@ export class Devices {
 
   async fenceTargets(volumes: readonly Volume[]): Promise<readonly FenceTarget[]> {
     const devices = await this.ofAll(volumes.map(({ id }) => id));
-    const mounts = await readMountTable();
-    return volumes.map((volume, i) => fenceTarget(volume, devices[i] ?? [], mounts));
+    const mounts = devices.some((own) => own.length > 0) ? await readMountTable() : [];
+    return await Promise.all(volumes.map((volume, i) => fenceTarget(volume, devices[i] ?? [], mounts)));
   }
 
   /** One look at all loop devices of the node, whatever the number of volumes. */
   async ofAll(ids: readonly VolumeId[]): Promise<readonly (readonly LoopDevice[])[]> {
-    const loops = Map.groupBy(await listLoops(), ({ backingDev, backingIno }) => `${backingDev}:${backingIno}`);
-    return await Promise.all(
-      ids.map(async (id) => {
-        const inode = await inodeOf(this.#layout.volumeImage(id));
-        return inode === undefined ? [] : (loops.get(inode) ?? []);
-      }),
-    );
+    return await findLoopsOf(ids.map((id) => this.#layout.volumeImage(id)));
   }
 }
 
@@ -70,7 +64,11 @@ export class Devices {
  * Mounted: its filesystem can be frozen. Published as a block device: nothing can stop its writers. Anything else has
  * nobody who writes.
  */
-function fenceTarget(volume: Volume, devices: readonly LoopDevice[], mounts: readonly MountEntry[]): FenceTarget {
+async function fenceTarget(
+  volume: Volume,
+  devices: readonly LoopDevice[],
+  mounts: readonly MountEntry[],
+): Promise<FenceTarget> {
   const writable = devices.filter((device) => !device.readOnly);
   for (const { path: devicePath, devNumber, readOnly } of writable) {
     const device = { path: devicePath, devNumber, readOnly };
@@ -80,22 +78,15 @@ function fenceTarget(volume: Volume, devices: readonly LoopDevice[], mounts: rea
     }
   }
   // A block volume is published by a bind mount of the device's node: its name is the root of that mount.
-  const published = writable.some((device) => mounts.some((mount) => mount.root === `/${path.basename(device.path)}`));
+  const names = new Set(writable.map((device) => path.basename(device.path)));
+  const published = mounts.some((mount) => names.has(path.basename(mount.root)));
   const raw = writable.length > 0 && volume.content.kind === 'raw';
-  if (!raw && !published) return { kind: 'idle' };
+  // Mounted where this process can't see it, or held by another driver of the kernel.
+  const held = (await Promise.all(writable.map((device) => isHeld(device.path)))).some(Boolean);
+  if (!raw && !published && !held) return { kind: 'idle' };
   return {
     kind: 'unfenceable',
     reason: 'a raw block volume on a loop device has no filesystem to freeze',
     advice: 'use the lvm-thin backend for raw block volumes, or a volume with a filesystem',
   };
-}
-
-async function inodeOf(file: string): Promise<string | undefined> {
-  try {
-    const { dev, ino } = await stat(file, { bigint: true });
-    return `${dev}:${ino}`;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
-  }
 }

@@ -40,7 +40,8 @@ export async function openPool({ dataDir: given, poolBytes }: PoolOptions): Prom
   const folder = path.join(dataDir, 'pool');
   const file = path.join(dataDir, 'pool.xfs');
   if (!(await exists(file))) {
-    if (await supportsReflink(dataDir)) return { folder };
+    // One that is there needs no probe, which a full disk would refuse.
+    if ((await exists(path.join(folder, 'volumes'))) || (await supportsReflink(dataDir))) return { folder };
     await makePoolFile(dataDir, file, poolBytes);
   }
   await mountPool(file, folder);
@@ -52,7 +53,7 @@ export async function openPool({ dataDir: given, poolBytes }: PoolOptions): Prom
 export async function closePool({ folder, file }: PoolPlace): Promise<void> {
   if (file === undefined) return;
   await unmount(folder);
-  for (const loop of await findLoops(file)) await detachLoop(loop.path);
+  for (const loop of await findLoops(file)) await detachLoop(loop.path, undefined, loop);
 }
 
 async function makePoolFile(dataDir: string, file: string, poolBytes: Bytes | undefined): Promise<void> {
@@ -83,7 +84,7 @@ async function makePoolFile(dataDir: string, file: string, poolBytes: Bytes | un
 }
 
 async function removePoolFile(file: string): Promise<void> {
-  for (const loop of await findLoops(file)) await detachLoop(loop.path);
+  for (const loop of await findLoops(file)) await detachLoop(loop.path, undefined, loop);
   await rm(file, { force: true });
 }
 

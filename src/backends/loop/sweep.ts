@@ -2,7 +2,7 @@
  * At start: removes what a crash left uncommitted. It goes by the names that this backend gives, and touches nothing
  * else, whatever lies in the pool.
  */
-import { existsSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { hasCode } from '../../core/errors.ts';
@@ -42,7 +42,7 @@ async function sweepVolumes(layout: Layout, trash: Trash, log: Logger): Promise<
       log.warn({ image: name }, 'an image without a record is mounted');
       continue;
     }
-    for (const loop of loops) await detachLoop(loop.path);
+    for (const loop of loops) await detachLoop(loop.path, undefined, loop);
     log.info({ image: name }, 'removing an image that was never committed');
     await trash.discard(image);
   }
@@ -53,8 +53,8 @@ async function sweepCuts(layout: Layout, node: NodeName, trash: Trash, log: Logg
   for (const token of await readdir(layout.cuts)) {
     if (!TOKEN.test(token)) continue;
     const folder = layout.cut(token);
-    // Without a thread, as `Store.load` reads: there are thousands.
-    if (existsSync(path.join(folder, COMMITTED))) continue;
+    // Without a thread, as `Store.load` reads: there are thousands. A folder that can't be read is not swept.
+    if (readdirSync(folder).includes(COMMITTED)) continue;
     if (await waitsForItsCoordinator(path.join(folder, SEALED), node)) continue;
     log.info({ token }, 'removing a cut that was never committed');
     await trash.discard(folder);
@@ -82,6 +82,6 @@ async function sweepDevices(layout: Layout, log: Logger): Promise<void> {
       continue;
     }
     log.info({ device: loop.path, image: loop.backingPath }, 'detaching a loop device whose image is gone');
-    await detachLoop(loop.path);
+    await detachLoop(loop.path, undefined, loop);
   }
 }

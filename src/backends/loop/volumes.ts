@@ -47,6 +47,12 @@ export class Volumes {
     const origin = this.#origin(spec);
     const image = this.#layout.volumeImage(spec.id);
     signal.throwIfAborted();
+    if (await exists(this.#layout.volumeRecord(spec.id))) {
+      throw new DriverError(
+        'data-loss',
+        `the pool holds a record of ${spec.id} that is not known: it is not overwritten`,
+      );
+    }
     try {
       // What an attempt that failed half way may have left. Nothing refers to it: there is no record.
       await rm(image, { force: true });

@@ -5,6 +5,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { NodeName } from '../../core/ids.ts';
 import type { Logger } from '../../core/observe.ts';
 import { PoolBackend, type PoolParts } from '../pool-backend.ts';
+import { assertPoolOf } from '../pool-index.ts';
 import { measureCapacity } from './capacity.ts';
 import { Cuts } from './cuts.ts';
 import { Devices } from './devices.ts';
@@ -46,6 +47,7 @@ export class LvmThinBackend extends PoolBackend {
     const pool = opened.use(await openPool(options));
     await sweep(pool, options.node, log);
     const index = Store.read((await pool.lvm.list()).filter(({ poolName }) => poolName === pool.name));
+    assertPoolOf(options.node, index);
     const devices = new Devices(pool);
     const parts: PoolParts = {
       index,

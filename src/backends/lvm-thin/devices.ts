@@ -1,5 +1,5 @@
 /**
- * Devices of volumes: looked for by name, never remembered (DESIGN.md, invariant 10). The writable one is the active
+ * Devices of volumes: looked for by name, never remembered (docs/design.md, invariant 10). The writable one is the active
  * logical volume. The read-only one is a device of ours that shows the same thin device: LVM has one per volume.
  */
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -7,7 +7,7 @@ import { type Child, startChild } from '../../host/child.ts';
 import type { GuardReply, GuardRequest, ReplyLine } from './protocol.ts';
 
 /** Threads of the guard: a round freezes so many filesystems at once, further ones wait for a thread. */
-const GUARD_THREADS = 128;
+export const GUARD_THREADS = 128;
 
 /** A guard that is asked to end has nothing frozen any more; one that takes longer than this hangs. */
 const DISMISS_LIMIT_MS = 5_000;

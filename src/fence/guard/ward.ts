@@ -107,7 +107,8 @@ export class Ward {
     } catch {
       // Told to whoever asks for the thaw: nobody waits here.
     }
-    await this.#afterExpiry();
+    // Nor here: what can't be restored now is restored with the next round, or at the next start.
+    await this.#afterExpiry().catch(() => undefined);
   }
 
   async #freezeOne(member: Member): Promise<void> {

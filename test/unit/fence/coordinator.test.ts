@@ -77,6 +77,11 @@ function memberOf(node: NodeName, i: number): VolumeId {
   return volumeId(node, `volume ${i}`);
 }
 
+/** Past the end of whatever an agent may still be doing. */
+async function longEnough(): Promise<void> {
+  for (let turn = 0; turn < 30; turn++) await new Promise(setImmediate);
+}
+
 function lastOf(world: World, step: Step, at: FakeEvent['at']): number {
   return world.events.findLastIndex((event) => event.step === step && event.at === at);
 }
@@ -152,6 +157,7 @@ describe.each(NODES)('when %s fails', (node) => {
     const slow: Script = { turns: { prepare: 6, freeze: 6, cut: 6 } };
     const world = new World({ 'node-a': slow, 'node-b': slow, 'node-c': slow, [node]: { fail: { [step]: failure } } });
     await expect(world.run()).rejects.toBe(failure);
+    await longEnough();
     world.expectNothingLeft();
     expect(world.seen.aborted).toEqual([failure]);
     expect(lastOf(world, step, 'ended')).toBeLessThan(firstOf(world, 'abort', 'called'));

@@ -101,7 +101,8 @@ async function check(): Promise<void> {
       if (text !== undefined) await expectSnapshot(id, text);
     }
   }
-  if (snapshots.size > 0 && world.begun === null) throw new Error(`snapshots nobody asked for: ${[...snapshots].join(', ')}`);
+  if (snapshots.size > 0 && world.begun === null)
+    throw new Error(`snapshots nobody asked for: ${[...snapshots].join(', ')}`);
   await using lvm = await Lvm.open(GROUP, '/var/tmp/look');
   const half = (await lvm.list()).filter(({ tags }) => tags.some((tag) => /state=(pending|sealed)/.test(tag)));
   if (half.length > 0) throw new Error(`half made: ${half.map(({ name }) => name).join(', ')}`);
