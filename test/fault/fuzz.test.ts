@@ -18,7 +18,7 @@ import { randomRequest, rawRequests, SECRET, stringValues, valuesFor } from './f
 import { World } from './world.ts';
 
 const SEED = Number(process.env.FAULT_SEED ?? randomInt(2 ** 31));
-const RANDOM_REQUESTS = 40;
+const RANDOM_REQUESTS = 25;
 const TOLD = 20;
 
 let world: World;
@@ -41,7 +41,7 @@ class Attacker {
   readonly tally = new Map<string, number>();
   readonly #rpc: Rpc;
   #state = '';
-  #devices: readonly string[] = [];
+  #attached: readonly string[] = [];
 
   constructor(rpc: Rpc) {
     this.#rpc = rpc;
@@ -49,7 +49,7 @@ class Attacker {
 
   async begin(): Promise<this> {
     this.#state = await fixture.state();
-    this.#devices = await fixture.devices();
+    this.#attached = await fixture.attached();
     return this;
   }
 
@@ -77,7 +77,7 @@ class Attacker {
   }
 
   async expectNothingWrong(): Promise<void> {
-    expect(await fixture.devices()).toEqual(this.#devices);
+    expect(await fixture.attached()).toEqual(this.#attached);
     expect(this.complaints.slice(0, TOLD)).toEqual([]);
     expect(world.serve.ended).toBe(false);
   }

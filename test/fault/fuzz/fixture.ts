@@ -6,6 +6,7 @@ import { readMountTable } from '../../../src/host/mount-table.ts';
 import { connect } from '../../../src/rpc/client.ts';
 import type { LoadedService } from '../../../src/rpc/proto.ts';
 import { BLOCK, mountCapability } from '../../support/csi.ts';
+import { compare } from '../../support/rig.ts';
 import { dataOf, NODE_NAME } from '../../support/serve.ts';
 import { MiB, type World } from '../world.ts';
 import type { Message, Rpc } from './schema.ts';
@@ -92,9 +93,10 @@ export class Fixture {
     symlinkSync('full', path.join(outside, 'link'));
   }
 
-  async devices(): Promise<readonly string[]> {
+  /** What is attached. A block volume may have a second device, for those who only read: it goes with the first. */
+  async attached(): Promise<readonly string[]> {
     const loops = await this.#world.scratch.loops();
-    return loops.map(({ path: device, backingPath }) => `${device} ${backingPath}`).toSorted();
+    return [...new Set(loops.map(({ backingPath }) => backingPath))].toSorted(compare);
   }
 
   /** All that a refused call must leave as it is, but for the devices. */
