@@ -27,7 +27,7 @@ beforeAll(async () => {
   disks = [path.join(folder, 'pool'), path.join(folder, 'log')];
   for (const [i, disk] of disks.entries()) {
     await using file = await open(disk, 'wx');
-    await file.truncate(i === 0 ? 4 << 30 : STATE_BYTES);
+    await file.truncate(i === 0 ? 4 * 2 ** 30 : STATE_BYTES);
   }
   await using machine = await start();
   await machine.run(['vgcreate', '-y', '--metadatasize', '16m', GROUP, '/dev/vda']);
