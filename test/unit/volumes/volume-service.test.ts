@@ -57,7 +57,7 @@ describe('create', () => {
     directory.away.add('a');
     const onB = await volumes.create(ask({ placement: { requisite: ['b'], preferred: [] } }), noSignal);
     expect([onA.node, onB.node]).toEqual(['a', 'b']);
-    await expect(volumes.create(ask(), noSignal)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(volumes.create(ask({ name: 'anywhere' }), noSignal)).rejects.toMatchObject({ code: 'unavailable' });
   });
 
   test('what is not preferred goes where most room is', async () => {
