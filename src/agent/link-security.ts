@@ -1,6 +1,7 @@
-/** Who may talk over the link between controller and agents: see docs/security.md. */
-import { DriverError } from '../core/errors.ts';
+/** How the link between controller and agents is kept from others: see docs/security.md. */
+import { invalidArgument } from '../core/errors.ts';
 import type { Logger } from '../core/observe.ts';
+import { openTlsIdentity, type TlsIdentity } from '../rpc/tls.ts';
 
 export interface LinkSecurityOptions {
   /** PEM files. All three, or none and `insecure`. */
@@ -9,11 +10,14 @@ export interface LinkSecurityOptions {
   readonly key?: string;
   /** No certificates at all: whoever reaches the port can do everything. */
   readonly insecure: boolean;
+  /** How often the files are looked at, milliseconds; every five seconds unless told. */
+  readonly lookMs?: number;
 }
 
 /** The same for every connection of a process, in and out. */
 export interface LinkSecurity extends Disposable {
-  readonly isInsecure: boolean;
+  /** Absent: there is none, by the wish of whoever runs it. */
+  readonly identity?: TlsIdentity;
 }
 
 /**
@@ -21,6 +25,18 @@ export interface LinkSecurity extends Disposable {
  * @throws DriverError invalid-argument when it is neither all three files nor `insecure`, failed-precondition when the
  *   files can't be read or do not belong together
  */
-export async function openLinkSecurity(_options: LinkSecurityOptions, _logger: Logger): Promise<LinkSecurity> {
-  throw new DriverError('unimplemented', 'the link is not made yet');
+export async function openLinkSecurity(options: LinkSecurityOptions, logger: Logger): Promise<LinkSecurity> {
+  const { ca, cert, key, insecure, lookMs } = options;
+  if (insecure) {
+    if (ca !== undefined || cert !== undefined || key !== undefined) {
+      throw invalidArgument('insecure', 'certificates are given too; it is one or the other');
+    }
+    logger.warn({}, 'the link between controller and agents has no protection, as was asked for');
+    return { [Symbol.dispose]: () => undefined };
+  }
+  if (ca === undefined || cert === undefined || key === undefined) {
+    throw invalidArgument('ca, cert, key', 'the link needs all three files; without protection only with insecure');
+  }
+  const identity = await openTlsIdentity({ ca, cert, key }, logger, lookMs);
+  return { identity, [Symbol.dispose]: () => identity[Symbol.dispose]() };
 }
