@@ -5,11 +5,20 @@
  */
 import { hostname } from 'node:os';
 import { BACKENDS, type BackendName } from '../backends/registry.ts';
-import { type Bytes, parseBytes } from '../core/bytes.ts';
-import { invalidArgument } from '../core/errors.ts';
-import { isNodeName, MAX_NODE_NAME_LENGTH } from '../core/ids.ts';
 import { DEFAULT_FS_TYPE, FS_TYPES, type FsType } from '../core/volume.ts';
 import { LOG_LEVELS, type LogLevel } from '../obs/logger.ts';
+import {
+  absolutePath,
+  decimal,
+  integer,
+  lvmName,
+  nodeEndpoints,
+  nodeName,
+  oneOf,
+  onOff,
+  parseSize,
+  text,
+} from './option-parsers.ts';
 
 export interface OptionRow<T> {
   /** What stands for the value in the help text; absent for a switch: the flag alone means `on`. */
@@ -123,10 +132,48 @@ export const OPTIONS = {
     parse: onOff,
   }),
   json: row({ help: 'for programs: one JSON object, sizes as decimal strings', fallback: 'off', parse: onOff }),
+  agentAddress: row({
+    value: 'tcp://host:port',
+    help: "where the node's agent listens for controllers",
+    fallback: 'tcp://0.0.0.0:9810',
+    parse: text,
+  }),
+  agents: optional({
+    value: 'name=host:port,...',
+    help: 'the nodes and where their agents listen',
+    parse: text,
+  }),
+  agentsFile: optional({
+    value: 'file',
+    help: 'the same in a file, one a line, read again when it changes',
+    parse: absolutePath,
+  }),
+  tlsCa: optional({
+    value: 'file',
+    help: 'certificate of the authority that signs for controllers and agents (PEM)',
+    parse: absolutePath,
+  }),
+  tlsCert: optional({ value: 'file', help: 'own certificate (PEM)', parse: absolutePath }),
+  tlsKey: optional({ value: 'file', help: 'key of the own certificate (PEM)', parse: absolutePath }),
+  insecure: row({
+    help: 'no certificates between controllers and agents: whoever reaches an agent can do everything',
+    fallback: 'off',
+    parse: onOff,
+  }),
   driver: optional({
     value: 'unix:///path',
     help: 'endpoint of the CSI driver to check, any driver (default: one of our own on a temporary pool)',
     parse: text,
+  }),
+  nodeDriver: optional({
+    value: 'name=unix:///path,...',
+    help: 'endpoints of its node services on several nodes, all of them on this machine (default: that of --driver)',
+    parse: nodeEndpoints,
+  }),
+  nodes: optional({
+    value: 'count',
+    help: 'a temporary cluster of so many nodes, instead of a driver that is controller and node in one',
+    parse: integer(1, 64),
   }),
   volumes: row({
     value: 'count',
@@ -164,6 +211,7 @@ export const OPTIONS = {
     parse: integer(0, 999_999_999),
   }),
   noFence: row({ help: '', fallback: 'off', parse: onOff, hidden: true }),
+  noBarrier: row({ help: '', fallback: 'off', parse: onOff, hidden: true }),
   failpoints: optional({ value: 'spec', help: '', parse: text, hidden: true }),
 } as const;
 
@@ -189,65 +237,6 @@ export function environmentNameOf(key: string): string {
   return `COFFERDAM_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
-function parseSize(value: string, field: string): Bytes {
-  return parseBytes(field, value);
-}
-
 function backendNames(): readonly BackendName[] {
   return Object.keys(BACKENDS) as BackendName[];
-}
-
-function text(value: string, field: string): string {
-  if (value === '') throw invalidArgument(field, 'must not be empty');
-  return value;
-}
-
-function absolutePath(value: string, field: string): string {
-  if (!value.startsWith('/') || value.includes('\0')) throw invalidArgument(field, 'must be an absolute path');
-  return value;
-}
-
-/** lvm(8), "Valid names"; short enough for the names of devices, where every hyphen counts twice. */
-function lvmName(value: string, field: string): string {
-  if (/^[A-Za-z0-9_+][A-Za-z0-9_+.-]{0,31}$/.test(value)) return value;
-  throw invalidArgument(field, `${JSON.stringify(value)} must be letters, digits, "_", "+", "." and "-", 32 at most`);
-}
-
-function nodeName(value: string, field: string): string {
-  if (isNodeName(value)) return value;
-  throw invalidArgument(
-    field,
-    `${JSON.stringify(value)} must be lower-case letters, digits, "-" and "." (RFC 1123), ${MAX_NODE_NAME_LENGTH} at most`,
-  );
-}
-
-function onOff(value: string, field: string): boolean {
-  if (value === 'on' || value === 'true') return true;
-  if (value === 'off' || value === 'false') return false;
-  throw invalidArgument(field, `${JSON.stringify(value)} must be on or off`);
-}
-
-function oneOf<T extends string>(allowed: readonly T[]): (value: string, field: string) => T {
-  return (value, field) => {
-    const found = allowed.find((candidate) => candidate === value);
-    if (found === undefined)
-      throw invalidArgument(field, `${JSON.stringify(value)} must be one of ${allowed.join(', ')}`);
-    return found;
-  };
-}
-
-function integer(least: number, most: number): (value: string, field: string) => number {
-  return (value, field) => {
-    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
-    if (number >= least && number <= most) return number;
-    throw invalidArgument(field, `${JSON.stringify(value)} must be a whole number from ${least} to ${most}`);
-  };
-}
-
-function decimal(least: number, most: number): (value: string, field: string) => number {
-  return (value, field) => {
-    const number = /^\d{1,6}(\.\d{1,4})?$/.test(value) ? Number(value) : Number.NaN;
-    if (number >= least && number <= most) return number;
-    throw invalidArgument(field, `${JSON.stringify(value)} must be a number from ${least} to ${most}`);
-  };
 }

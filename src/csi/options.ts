@@ -1,15 +1,20 @@
 import type { NodeName } from '../core/ids.ts';
 
+/** The same at every endpoint of a driver. */
 export interface CsiOptions {
-  readonly node: NodeName;
   /** The driver's own version. */
   readonly version: string;
   /** Offers the health RPCs, alpha and new in CSI 1.13. Tools made for CSI 1.12 stop at capabilities they don't know. */
   readonly health: boolean;
   /** Offers the topology of snapshots, alpha and new in CSI 1.13. */
   readonly snapshotTopology: boolean;
-  /** As many volumes as the scheduler may put on this node; it decides by itself when absent. */
-  readonly maxVolumesPerNode?: bigint;
   /** False while the driver starts. */
   readonly ready: () => boolean;
+}
+
+/** Of the node that an endpoint serves. */
+export interface NodeInfo {
+  readonly node: NodeName;
+  /** As many volumes as the scheduler may put on this node; it decides by itself when absent. */
+  readonly maxVolumesPerNode?: bigint;
 }

@@ -6,7 +6,7 @@ import { formatMs, paint, rule } from './paint.ts';
 import { prove } from './prove.ts';
 import { countedViolations, type ProveReport, type RoundReport } from './report.ts';
 
-export interface DemoOptions extends Pick<ProveOptions, 'endpoint' | 'workFolder' | 'windowOf' | 'seed'> {
+export interface DemoOptions extends Pick<ProveOptions, 'endpoint' | 'nodes' | 'workFolder' | 'windowsOf' | 'seed'> {
   /** Group snapshots under the fence. */
   readonly rounds?: number;
   /** Group snapshots without it, for comparison: our own driver's test build only. */
@@ -28,12 +28,12 @@ const COLUMNS: readonly Column[] = [
 
 /** @returns true when the check held */
 export async function demo(options: DemoOptions, print: (text: string) => void, signal: AbortSignal): Promise<boolean> {
-  const { rounds = ROUNDS, unfencedRounds = 0, windowOf, ...rest } = options;
+  const { rounds = ROUNDS, unfencedRounds = 0, windowsOf, ...rest } = options;
   const say = (text: string) => print(`${text}\n`);
   const check = async (noFence: boolean, count: number) => {
     const shared = { ...rest, volumes: VOLUMES, rounds: count, accessType: 'mount' as const };
     // Without a fence there is no window to show.
-    const settings = noFence ? { ...shared, noFence } : { ...shared, ...(windowOf && { windowOf }) };
+    const settings = noFence ? { ...shared, noFence } : { ...shared, ...(windowsOf && { windowsOf }) };
     let begun = false;
     const report = await prove(
       settings,

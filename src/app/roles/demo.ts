@@ -5,7 +5,8 @@ import { requireRoot, requireTools } from '../../host/privileges.ts';
 import { createLogger } from '../../obs/logger.ts';
 import { demo } from '../../prove/demo.ts';
 import type { Role } from '../cli.ts';
-import { startTemporaryDriver, sweepAbandonedRuns } from '../temporary-driver.ts';
+import { startTemporaryDriver } from '../temporary-driver.ts';
+import { sweepAbandonedRuns } from '../temporary-run.ts';
 
 const DEMO_OPTIONS = ['seed'] as const;
 

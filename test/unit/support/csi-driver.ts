@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { CsiOptions } from '../../../src/csi/options.ts';
+import type { CsiOptions, NodeInfo } from '../../../src/csi/options.ts';
 import { CSI_PROTO, csiInterceptors, csiServices } from '../../../src/csi/services.ts';
 import { RoundCoordinator } from '../../../src/fence/coordinator.ts';
 import type { ControllerDefinition } from '../../../src/gen/csi/v1/Controller.ts';
@@ -31,7 +31,7 @@ export interface CsiDriver extends AsyncDisposable {
 }
 
 /** The whole driver on a real socket, over a node in memory. */
-export async function startCsiDriver(options: Partial<CsiOptions> = {}): Promise<CsiDriver> {
+export async function startCsiDriver(options: Partial<CsiOptions & NodeInfo> = {}): Promise<CsiDriver> {
   await using resources = new AsyncDisposableStack();
   const folder = resources.use(await temporaryFolder());
   const directory = new FakeDirectory('node-a');
@@ -40,17 +40,23 @@ export async function startCsiDriver(options: Partial<CsiOptions> = {}): Promise
   const state = { isReady: true };
   const ready = () => state.isReady;
   const rounds = new RoundCoordinator(directory, 1000, UNOBSERVED);
+  const volumes = new VolumeService(directory);
+  const all = { node: 'node-a', version: '1.2.3', health: false, snapshotTopology: false, ready, ...options };
   const path = join(folder.path, 'csi.sock');
   resources.use(
     await serve({
       address: { kind: 'unix', path },
-      services: csiServices({
-        volumes: new VolumeService(directory),
-        snapshots: new SnapshotService(directory, rounds),
-        groups: new GroupService(directory, rounds),
-        node,
-        options: { node: 'node-a', version: '1.2.3', health: false, snapshotTopology: false, ready, ...options },
-      }),
+      services: csiServices(
+        {
+          controller: {
+            volumes,
+            snapshots: new SnapshotService(directory, rounds),
+            groups: new GroupService(directory, rounds),
+          },
+          node: { operations: node, volumes, info: all },
+        },
+        all,
+      ),
       interceptors: csiInterceptors({ logger, metrics, ready }),
       drainMs: 100,
     }),

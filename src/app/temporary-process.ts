@@ -1,0 +1,89 @@
+/** A role as a child process in the folder of a temporary run. */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { DriverError } from '../core/errors.ts';
+import { type Child, startChild } from '../host/child.ts';
+import { connect } from '../rpc/client.ts';
+
+const MAIN = fileURLToPath(new URL(`../main${path.extname(import.meta.url)}`, import.meta.url));
+const START_LIMIT_MS = 60_000;
+const STOP_LIMIT_MS = 30_000;
+
+export interface ProcessPlan {
+  readonly role: 'serve' | 'node' | 'controller';
+  /** Its own, in the folder of the run. */
+  readonly folder: string;
+  readonly flags: readonly string[];
+  /** The command line that runs it where it shall run. */
+  readonly command?: (argv: readonly string[]) => readonly string[];
+}
+
+export class TemporaryProcess implements AsyncDisposable {
+  readonly endpoint: string;
+  readonly dataDir: string;
+  readonly #plan: ProcessPlan;
+  #child: Child | undefined;
+
+  constructor(plan: ProcessPlan) {
+    this.#plan = plan;
+    this.endpoint = `unix://${path.join(plan.folder, 'csi.sock')}`;
+    this.dataDir = path.join(plan.folder, 'data');
+  }
+
+  /** Undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Resolves when it answers. @throws DriverError unavailable when it ends instead */
+  async start(): Promise<void> {
+    const { role, folder, flags, command = (argv) => argv } = this.#plan;
+    const hasPool = role !== 'controller';
+    await mkdir(hasPool ? this.dataDir : folder, { recursive: true });
+    const places = ['--endpoint', this.endpoint, ...(hasPool ? ['--data-dir', this.dataDir] : [])];
+    const child = await startChild(
+      command([process.execPath, MAIN, role, '--until-stdin-closes', ...places, '--log-level', 'warn', ...flags]),
+      // Detached: an interrupt from the terminal reaches this process, which then stops the child in its own order.
+      { stdio: ['pipe', 'ignore', 'inherit'], detached: true, env: { UV_THREADPOOL_SIZE: '64' } },
+    );
+    this.#child = child;
+    void child.exited.then(() => {
+      this.#child = undefined;
+    });
+    await ready(this.endpoint, child, role);
+  }
+
+  /** @returns false when it does not run */
+  signal(signal: NodeJS.Signals): boolean {
+    return this.#child?.kill(signal) ?? false;
+  }
+
+  /** As a power cut would, but for the kernel. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    child?.kill('SIGKILL');
+    await child?.exited;
+  }
+
+  /** In its own order; at once when it does not end. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const child = this.#child;
+    if (!child) return;
+    child.stdin?.end();
+    const patience = new AbortController();
+    const limit = sleep(STOP_LIMIT_MS, 'late', { signal: patience.signal }).catch(() => 'ended');
+    if ((await Promise.race([child.exited, limit])) === 'late') child.kill('SIGKILL');
+    patience.abort();
+    await child.exited;
+  }
+}
+
+async function ready(endpoint: string, child: Child, role: string): Promise<void> {
+  using channel = connect(endpoint);
+  const died = child.exited.then(({ code, signal }) => {
+    throw new DriverError('unavailable', `the temporary ${role} ended with ${code ?? signal} before it was ready`);
+  });
+  await Promise.race([channel.waitForReady(START_LIMIT_MS), died]);
+}
