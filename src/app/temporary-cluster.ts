@@ -6,6 +6,7 @@ import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Bytes } from '../core/bytes.ts';
 import type { NodeName } from '../core/ids.ts';
+import { TemporaryAuthority } from './temporary-certificates.ts';
 import { poolFlags, type TemporaryDriver, windowsOfGroup } from './temporary-driver.ts';
 import { type JoinedHost, TemporaryNetwork } from './temporary-network.ts';
 import { TemporaryProcess } from './temporary-process.ts';
@@ -49,10 +50,12 @@ export async function startTemporaryCluster(options: ClusterOptions): Promise<Te
   await using resources = new AsyncDisposableStack();
   const { folder, id, workFolder } = resources.use(await openTemporaryRun());
   const network = await TemporaryNetwork.open(id);
+  const authority = await TemporaryAuthority.open(path.join(folder, 'tls'));
   const members = new Map<string, ClusterMember>();
   const add = async (role: 'node' | 'controller', name: string, flagsFor: (host: JoinedHost) => readonly string[]) => {
     const host = await network.join();
-    const flags = [...flagsFor(host), '--insecure', ...flagsOf(name)];
+    const certificate = await authority.issue(name, `cofferdam://${role === 'node' ? `node/${name}` : role}`);
+    const flags = [...flagsFor(host), ...certificate, ...flagsOf(name)];
     const command = (argv: readonly string[]) => host.command(argv);
     const process = resources.use(new TemporaryProcess({ role, folder: path.join(folder, name), flags, command }));
     const member: ClusterMember = { name, process, host };
