@@ -1,6 +1,7 @@
 /** The link between controllers and agents, composed: the same options on both sides. */
+
+import type { LinkParts } from '../agent/agent-client.ts';
 import { openLinkSecurity } from '../agent/link-security.ts';
-import type { LinkParts } from '../agent/remote-agents.ts';
 import type { OptionValues } from './options.ts';
 import type { Surroundings } from './service.ts';
 import { VERSION } from './version.ts';

@@ -20,8 +20,10 @@ export interface ClusterOptions {
   readonly controllers?: number;
   /** Of each node's pool. */
   readonly poolBytes?: Bytes;
-  /** More flags for a process, by its name. */
-  readonly flagsOf?: (name: string) => readonly string[];
+  /** Logs go to `<folder>/<name>.log`, and not to standard error. */
+  readonly logsToFiles?: boolean;
+  /** More flags for a process, by its name, and the folder of the run. */
+  readonly flagsOf?: (name: string, folder: string) => readonly string[];
   /** Puts something between controllers and agents. @returns where the controllers find the agents then */
   readonly between?: (
     agents: ReadonlyMap<NodeName, string>,
@@ -55,9 +57,11 @@ export async function startTemporaryCluster(options: ClusterOptions): Promise<Te
   const add = async (role: 'node' | 'controller', name: string, flagsFor: (host: JoinedHost) => readonly string[]) => {
     const host = await network.join();
     const certificate = await authority.issue(name, `cofferdam://${role === 'node' ? `node/${name}` : role}`);
-    const flags = [...flagsFor(host), ...certificate, ...flagsOf(name)];
+    const flags = [...flagsFor(host), ...certificate, ...flagsOf(name, folder)];
     const command = (argv: readonly string[]) => host.command(argv);
-    const process = resources.use(new TemporaryProcess({ role, folder: path.join(folder, name), flags, command }));
+    const own = path.join(folder, name);
+    const log = options.logsToFiles ? { logFile: path.join(folder, `${name}.log`) } : {};
+    const process = resources.use(new TemporaryProcess({ role, folder: own, flags, command, ...log }));
     const member: ClusterMember = { name, process, host };
     members.set(name, member);
     return member;

@@ -1,5 +1,5 @@
 /** A role as a child process in the folder of a temporary run. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +16,8 @@ export interface ProcessPlan {
   /** Its own, in the folder of the run. */
   readonly folder: string;
   readonly flags: readonly string[];
+  /** Its log goes to this file; to our standard error unless told. */
+  readonly logFile?: string;
   /** The command line that runs it where it shall run. */
   readonly command?: (argv: readonly string[]) => readonly string[];
 }
@@ -39,20 +41,26 @@ export class TemporaryProcess implements AsyncDisposable {
 
   /** Resolves when it answers. @throws DriverError unavailable when it ends instead */
   async start(): Promise<void> {
-    const { role, folder, flags, command = (argv) => argv } = this.#plan;
+    const { role, folder, flags, logFile, command = (argv) => argv } = this.#plan;
     const hasPool = role !== 'controller';
     await mkdir(hasPool ? this.dataDir : folder, { recursive: true });
     const places = ['--endpoint', this.endpoint, ...(hasPool ? ['--data-dir', this.dataDir] : [])];
+    await using log = logFile === undefined ? undefined : await open(logFile, 'a');
     const child = await startChild(
       command([process.execPath, MAIN, role, '--until-stdin-closes', ...places, '--log-level', 'warn', ...flags]),
       // Detached: an interrupt from the terminal reaches this process, which then stops the child in its own order.
-      { stdio: ['pipe', 'ignore', 'inherit'], detached: true, env: { UV_THREADPOOL_SIZE: '64' } },
+      { stdio: ['pipe', 'ignore', log?.fd ?? 'inherit'], detached: true, env: { UV_THREADPOOL_SIZE: '64' } },
     );
     this.#child = child;
     void child.exited.then(() => {
-      this.#child = undefined;
+      if (this.#child === child) this.#child = undefined;
     });
     await ready(this.endpoint, child, role);
+  }
+
+  /** Resolves when it has ended, however. */
+  async ended(): Promise<void> {
+    await this.#child?.exited;
   }
 
   /** @returns false when it does not run */

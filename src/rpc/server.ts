@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { DriverError, messageOf } from '../core/errors.ts';
 import { type Address, grpcTarget } from './address.ts';
@@ -33,6 +34,9 @@ export interface ServeOptions {
 
 /** A client whose machine has gone says nothing: it is asked now and then, milliseconds. */
 const KEEPALIVE = { 'grpc.keepalive_time_ms': 10_000, 'grpc.keepalive_timeout_ms': 10_000 };
+
+/** Longest time that the last answers may take to their clients, milliseconds. */
+const FAREWELL_MS = 1000;
 
 /** Disposing of it stops it gracefully: no new calls, those under way may end, then they are cancelled. */
 export interface RpcServer extends AsyncDisposable {
@@ -124,13 +128,14 @@ function bind(server: Server, target: string, credentials: ServerCredentials, sh
 
 async function drain(server: Server, inFlight: InFlightCalls, drainMs: number): Promise<void> {
   // Refuses new calls and ends idle connections; the wait is ours, because it must be bounded.
-  server.tryShutdown(() => undefined);
+  const { promise: disconnected, resolve } = Promise.withResolvers<void>();
+  server.tryShutdown(() => resolve());
   if (!(await inFlight.settled(drainMs))) {
     inFlight.abort(new DriverError('unavailable', 'the driver is stopping'));
     await inFlight.settled(drainMs);
   }
-  // One turn of the event loop for answers that were just given.
-  await new Promise((resolve) => setImmediate(resolve));
+  // Answers that were just given are on their way; a client that does not take them is not waited for.
+  await Promise.race([disconnected, sleep(FAREWELL_MS, undefined, { ref: false })]);
 }
 
 function once(work: () => Promise<void>): () => Promise<void> {
