@@ -9,7 +9,7 @@ import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
  */
 export function agentOf(directory: NodeDirectory, kind: ParsedId['kind'], id: string): NodeAgent | undefined {
   const node = nodeOf(kind, id);
-  return node !== undefined && directory.nodes().includes(node) ? directory.agent(node) : undefined;
+  return node !== undefined && directory.has(node) ? directory.agent(node) : undefined;
 }
 
 export interface Answers<T> {

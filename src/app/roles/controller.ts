@@ -21,7 +21,7 @@ export const role: Role<(typeof ROLE_OPTIONS)[number]> = {
         const source = sourceOf(options);
         const link = await openLink(options, surroundings);
         const directory = surroundings.resources.use(await openStaticDirectory(source, link, surroundings.logger));
-        const nodes = directory.nodes();
+        const nodes = directory.nodes().length;
         return { parts: { controller: composeController(directory, options, surroundings) }, facts: { nodes } };
       },
       signal,
