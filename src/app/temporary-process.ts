@@ -75,16 +75,20 @@ export class TemporaryProcess implements AsyncDisposable {
     await child?.exited;
   }
 
-  /** In its own order; at once when it does not end. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** In its own order; at once when it does not end. @returns its exit code; undefined when it does not run, or was killed */
+  async stop(): Promise<number | undefined> {
     const child = this.#child;
-    if (!child) return;
+    if (!child) return undefined;
     child.stdin?.end();
     const patience = new AbortController();
     const limit = sleep(STOP_LIMIT_MS, 'late', { signal: patience.signal }).catch(() => 'ended');
     if ((await Promise.race([child.exited, limit])) === 'late') child.kill('SIGKILL');
     patience.abort();
-    await child.exited;
+    return (await child.exited).code ?? undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 }
 
