@@ -7,7 +7,9 @@ import type { Backend } from '../core/backend.ts';
 import { systemClock } from '../core/clock.ts';
 import type { NodeDirectory } from '../core/node-agent.ts';
 import type { Logger, Metrics } from '../core/observe.ts';
+import { startGuard } from '../fence/guard/child-link.ts';
 import { GuardClient } from '../fence/guard/client.ts';
+import { joinGuard } from '../fence/guard/socket-link.ts';
 import { FreezeJournal } from '../fence/journal.ts';
 import { NodeFence } from '../fence/node-fence.ts';
 import { NodeRounds } from '../fence/node-round.ts';
@@ -24,6 +26,7 @@ export const STORAGE_OPTIONS = [
   'nodeName',
   'leaseMs',
   'expediteRcu',
+  'guardSocket',
   'overcommitRatio',
   'poolReserve',
 ] as const;
@@ -62,7 +65,8 @@ export async function openStorage(
       logger,
     ),
   );
-  const guard = resources.use(new GuardClient());
+  const { guardSocket } = options;
+  const guard = resources.use(new GuardClient(guardSocket === undefined ? startGuard : () => joinGuard(guardSocket)));
   const fence = new NodeFence(guard, journal, systemClock, { expediteRcu: options.expediteRcu });
   const rounds = resources.use(
     new NodeRounds(backend, fence, systemClock, { changed: (frozen) => metrics.frozenNow(frozen) }),

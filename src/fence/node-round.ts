@@ -18,7 +18,8 @@ import {
 } from '../core/round.ts';
 import type { CutRecord } from '../core/snapshot.ts';
 import { evidenceOf, quiescenceOf } from './evidence.ts';
-import { assertLease, type FenceSession, type NodeFence } from './node-fence.ts';
+import type { FenceSession } from './fence-session.ts';
+import { assertLease, type NodeFence } from './node-fence.ts';
 import { type NodeRoundEvent, type NodeRoundState, nextState } from './round-state.ts';
 
 interface Round {
