@@ -18,7 +18,15 @@ import type { Scratch } from './scratch.ts';
 
 export type RigOptions = Partial<
   OptionValues<
-    'backend' | 'poolSize' | 'volumeGroup' | 'thinPool' | 'leaseMs' | 'expediteRcu' | 'overcommitRatio' | 'poolReserve'
+    | 'backend'
+    | 'guardSocket'
+    | 'poolSize'
+    | 'volumeGroup'
+    | 'thinPool'
+    | 'leaseMs'
+    | 'expediteRcu'
+    | 'overcommitRatio'
+    | 'poolReserve'
   >
 >;
 

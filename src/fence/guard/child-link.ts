@@ -1,9 +1,8 @@
 /** A guard as a child of the agent: it goes with a pipe, and can be killed. */
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { DriverError } from '../../core/errors.ts';
 import { startChild } from '../../host/child.ts';
-import type { GuardLink } from './link.ts';
+import { closed, type GuardLink } from './link.ts';
 import { GUARD_THREADS } from './protocol.ts';
 
 /** @throws DriverError internal when it can't be started */
@@ -19,7 +18,7 @@ export async function startGuard(): Promise<GuardLink> {
   const { stdin: requests, stdout: replies } = child;
   if (!requests || !replies) throw new DriverError('internal', 'the guard was started without pipes');
   requests.on('error', () => undefined); // a dead guard is noticed by `gone`
-  const gone = Promise.all([child.exited, once(replies, 'close')]).then(() => undefined);
+  const gone = Promise.all([child.exited, closed(replies)]).then(() => undefined);
   return {
     requests,
     replies,

@@ -78,7 +78,9 @@ export class GuardProcess {
 
   constructor(link: GuardLink) {
     this.#link = link;
-    createInterface({ input: link.replies }).on('line', (line) => this.#receive(line));
+    createInterface({ input: link.replies })
+      .on('line', (line) => this.#receive(line))
+      .on('error', () => undefined); // it is gone then
     void link.gone.then(() => this.#end());
   }
 

@@ -19,3 +19,10 @@ export interface GuardLink {
    */
   end(): Promise<void>;
 }
+
+/** Resolves when all was read that came, and nothing more can; however it ended. */
+export function closed(replies: Readable): Promise<void> {
+  return new Promise((resolve) => {
+    replies.once('close', () => resolve());
+  });
+}

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DriverError, messageOf } from '../../core/errors.ts';
-import type { GuardLink } from './link.ts';
+import { closed, type GuardLink } from './link.ts';
 
 /** A guard that lives has thawed and parted by then; one that has not is stopped. */
 const PART_LIMIT_MS = 300;
@@ -17,7 +17,7 @@ export async function joinGuard(path: string): Promise<GuardLink> {
     throw new DriverError('unavailable', `no guard listens at ${path}: ${messageOf(cause)}`, { cause });
   }
   socket.on('error', () => undefined); // it closes then
-  const gone = once(socket, 'close').then(() => undefined);
+  const gone = closed(socket);
   return {
     requests: socket,
     replies: socket,
