@@ -209,9 +209,9 @@ describe('the guard is stopped', () => {
     await window.expectThawedWithinLease();
     await expect(freezing).rejects.toMatchObject(LOST);
     await window.rcu.expectPutBack();
+    await sleep(SHORT_LEASE_MS);
     // As long as a freeze may come, the next start must know.
     expect(await journalOf(window)).toHaveLength(1);
-    await sleep(SHORT_LEASE_MS);
     await guard.arm('');
     await guard[what]();
     await eventually('nothing can come any more', async () => (await journalOf(window)).length === 0);
