@@ -126,7 +126,11 @@ export class FenceSession {
       clearTimeout(slow);
       clearTimeout(hung);
       this.#stopListening();
-      await this.#after.thawed(guardFailed).finally(() => this.#settle(thawed));
+      try {
+        await this.#after.thawed(guardFailed);
+      } finally {
+        await this.#settle(thawed);
+      }
     }
   }
 

@@ -1,4 +1,5 @@
 /** The kernel's one switch, raised for as long as any round wants it; shared by all agents that a guard serves. */
+import { isErrno } from '../../core/errors.ts';
 import type { RoundToken } from '../../core/round.ts';
 import { writeRcuExpedited } from '../../host/rcu.ts';
 
@@ -13,10 +14,18 @@ export class ExpeditedRcu {
     this.#before.set(token, before);
   }
 
-  /** Does nothing for a round that doesn't want it, or has ended. @throws SystemError */
+  /**
+   * Does nothing for a round that doesn't want it, or has ended; nor where this process may not: the agent may, in its
+   * container, and the round only takes longer.
+   * @throws SystemError
+   */
   async raise(token: RoundToken): Promise<void> {
     await this.#inTurn(async () => {
-      if (this.#before.has(token)) await writeRcuExpedited(1);
+      if (!this.#before.has(token)) return;
+      await writeRcuExpedited(1).catch((error: unknown) => {
+        if (!isErrno(error, 'EROFS', 'EACCES', 'EPERM', 'ENOENT')) throw error;
+        this.#before.delete(token);
+      });
     });
   }
 

@@ -28,6 +28,8 @@ export class GuardServer implements AsyncDisposable {
     const server = new GuardServer(logger);
     server.#server.listen(path);
     await once(server.#server, 'listening');
+    // One that can't be accepted must not end the others' guard.
+    server.#server.on('error', (err) => logger.error({ err }, 'an agent could not join'));
     return server;
   }
 
