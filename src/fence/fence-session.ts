@@ -175,21 +175,26 @@ export class FenceSession {
   }
 
   async #settle(thawed: boolean): Promise<void> {
-    if (this.#freeze !== 'asked' || this.#guard.gone) await this.#close(thawed);
-    // It may take as long as the guard is stopped. What fails then stays in the journal, for the next start.
-    else
-      void this.#undoLate().then(
-        () => this.#close(thawed),
-        () => this.#close(false),
-      );
+    if (this.#freeze === 'asked' && !this.#guard.gone) {
+      // It may take as long as the guard is stopped. What fails then stays in the journal, for the next start.
+      void this.#settleLate(thawed).catch(() => undefined);
+    } else {
+      await this.#close(thawed);
+    }
   }
 
   /**
    * A guard that was given up with a freeze in hand undoes it when it goes on, and answers. One that is gone without an
    * answer may have died right after a call that the kernel then completed: that is ours to undo.
    */
-  async #undoLate(): Promise<void> {
-    if (!(await this.#freezeAnswered)) await this.#letGo();
+  async #settleLate(thawed: boolean): Promise<void> {
+    let undone = false;
+    try {
+      if (!(await this.#freezeAnswered)) await this.#letGo();
+      undone = true;
+    } finally {
+      await this.#close(thawed && undone);
+    }
   }
 
   async #close(thawed: boolean): Promise<void> {
