@@ -74,7 +74,7 @@ export async function openStorage(
   const fence = new NodeFence(guard, journal, systemClock, { expediteRcu: options.expediteRcu });
   const locks = new KeyedLocks();
   const node = options.nodeName;
-  const rounds = resources.use(new NodeRounds({ node, backend, fence, clock: systemClock, observer: metrics, locks }));
+  const rounds = resources.use(new NodeRounds({ backend, fence, clock: systemClock, observer: metrics, locks }));
   const agent = new LocalAgent({
     node,
     backend,

@@ -158,6 +158,10 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
     this.#releaseCut(token);
   }
 
+  async isCommitted(token: RoundToken): Promise<boolean> {
+    return this.#parts.index.cut(token) !== undefined;
+  }
+
   async sealedCuts(): Promise<readonly SealedPart[]> {
     return this.#parts.index.sealed();
   }
