@@ -10,7 +10,7 @@ import { allocatedBytes, createSparseFile } from '../../../src/host/sparse-file.
 import { freeSpace } from '../../../src/host/statfs.ts';
 import { NEVER } from '../../support/rig.ts';
 import { Scratch } from '../../support/scratch.ts';
-import { create, everythingIn, idOf, isThere, openPool } from './playground.ts';
+import { create, everythingIn, idOf, isThere, openPool, openPoolIn } from './playground.ts';
 
 /** As after a reboot: nothing is mounted and nothing attached. */
 async function reboot(scratch: Scratch): Promise<void> {
@@ -167,7 +167,7 @@ describe.each(['xfs', 'btrfs'] as const)('on %s', (fsType) => {
     await using scratch = await Scratch.open();
     const data = await scratch.filesystem('data', fsType, GiB);
     const mounts = await scratch.mounts();
-    const { backend } = await openPool(scratch, { dataDir: data });
+    const { backend } = await openPoolIn(data);
     expect(await everythingIn(data)).toEqual(['pool', 'pool/cuts', 'pool/trash', 'pool/volumes']);
     expect(await scratch.mounts()).toEqual(mounts);
     const { id } = await create(backend, 'source');
@@ -178,15 +178,35 @@ describe.each(['xfs', 'btrfs'] as const)('on %s', (fsType) => {
       NEVER,
     );
     await backend.attach(idOf('clone'), { readOnly: false });
-    const { backend: later } = await openPool(scratch, { dataDir: data });
+    const { backend: later } = await openPoolIn(data);
     expect((await later.listVolumes({})).items).toHaveLength(3);
     expect(await later.devices(idOf('clone'))).toHaveLength(1);
+  });
+
+  test('a size is not ignored: the pool has a filesystem of its own', async () => {
+    await using scratch = await Scratch.open();
+    const data = await scratch.filesystem('data', fsType, 2n * GiB);
+    const { backend } = await openPoolIn(data, { poolBytes: GiB });
+    expect(await everythingIn(data)).toEqual(['pool', 'pool.xfs', 'pool/cuts', 'pool/trash', 'pool/volumes']);
+    expect((await backend.capacity()).totalBytes).toBeLessThanOrEqual(GiB);
+    await create(backend, 'volume');
+  });
+
+  test('a size is refused for a pool that is a plain folder already', async () => {
+    await using scratch = await Scratch.open();
+    const data = await scratch.filesystem('data', fsType, GiB);
+    await create((await openPoolIn(data)).backend, 'volume');
+    await expect(openPoolIn(data, { poolBytes: GiB })).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(/^pool-size: .* plain folder/),
+    });
+    expect((await (await openPoolIn(data)).backend.listVolumes({})).items).toHaveLength(1);
   });
 
   test('what other files take there is not promised', async () => {
     await using scratch = await Scratch.open();
     const data = await scratch.filesystem('data', fsType, GiB);
-    const { backend } = await openPool(scratch, { dataDir: data, overcommitRatio: 1 });
+    const { backend } = await openPoolIn(data, { overcommitRatio: 1 });
     const before = await backend.capacity();
     await writeFile(`${data}/theirs`, Buffer.alloc(Number(400n * MiB), 1), { flush: true });
     const { freeBytes } = await freeSpace(data);
