@@ -1,50 +1,64 @@
 /** The NodeAgent port in this process: the backend, and the rounds on it. */
-import type { Backend, SnapshotFilter } from '../core/backend.ts';
+import type { Backend, SnapshotFilter, VolumeLimits } from '../core/backend.ts';
 import type { Bytes } from '../core/bytes.ts';
 import type { PoolCapacity } from '../core/capacity.ts';
 import { DriverError } from '../core/errors.ts';
-import type { GroupId, NodeName, SnapshotId, VolumeId } from '../core/ids.ts';
+import { type GroupId, lockKeysOf, type NodeName, type SnapshotId, type VolumeId } from '../core/ids.ts';
+import type { KeyedLocks, LockClaim } from '../core/locks.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
-import type { CutNode, FrozenNode, PreparedNode, RoundPlan, RoundToken } from '../core/round.ts';
+import type { CutNode, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Volume, VolumeSpec } from '../core/volume.ts';
 import type { NodeRounds } from '../fence/node-round.ts';
+import type { QuietCopies } from '../fence/quiet-copy.ts';
+
+export interface LocalAgentParts {
+  readonly node: NodeName;
+  readonly backend: Backend;
+  readonly rounds: NodeRounds;
+  /** The node's, shared with its other services: see `NodeAgent`. */
+  readonly locks: KeyedLocks;
+  readonly copies: QuietCopies;
+}
 
 export class LocalAgent implements NodeAgent {
   readonly node: NodeName;
   readonly #backend: Backend;
   readonly #rounds: NodeRounds;
+  readonly #locks: KeyedLocks;
+  readonly #copies: QuietCopies;
 
-  readonly #leaseMs: number;
-
-  constructor(node: NodeName, backend: Backend, rounds: NodeRounds, leaseMs: number) {
+  constructor({ node, backend, rounds, copies, locks }: LocalAgentParts) {
     this.node = node;
-    this.#leaseMs = leaseMs;
     this.#backend = backend;
     this.#rounds = rounds;
+    this.#locks = locks;
+    this.#copies = copies;
   }
 
-  get limits(): NodeAgent['limits'] {
-    return this.#backend;
+  async limits(): Promise<VolumeLimits> {
+    const { sizeGranularity, minVolumeBytes, maxVolumeBytes } = this.#backend;
+    return { sizeGranularity, minVolumeBytes, maxVolumeBytes };
   }
 
   capacity(signal: AbortSignal): Promise<PoolCapacity> {
     return this.#backend.capacity(signal);
   }
 
-  createVolume(spec: VolumeSpec, signal: AbortSignal): Promise<Volume> {
+  async createVolume(spec: VolumeSpec, signal: AbortSignal): Promise<Volume> {
     const create = () => this.#backend.createVolume(spec, signal);
+    const { id, source } = spec;
+    if (source?.kind !== 'volume') {
+      // A snapshot just has to stay: many volumes may be made of it at a time.
+      const claim = { exclusive: lockKeysOf(id), shared: lockKeysOf(source?.id ?? '') };
+      return await this.#holding(`creating volume ${id}`, claim, create);
+    }
     // A clone of a volume in use is taken from a clean filesystem.
-    return spec.source?.kind === 'volume'
-      ? this.#rounds.whileQuiet(
-          spec.source.id,
-          this.#leaseMs,
-          create,
-          () => this.#backend.deleteVolume(spec.id),
-          signal,
-        )
-      : create();
+    const undo = () => this.#backend.deleteVolume(id);
+    return await this.#holding(`cloning volume ${source.id}`, { exclusive: lockKeysOf(id, source.id) }, () =>
+      this.#copies.whileQuiet(source.id, create, undo, signal),
+    );
   }
 
   getVolume(id: VolumeId): Promise<Volume | undefined> {
@@ -55,12 +69,12 @@ export class LocalAgent implements NodeAgent {
     return this.#backend.listVolumes(page);
   }
 
-  deleteVolume(id: VolumeId): Promise<void> {
-    return this.#backend.deleteVolume(id);
+  async deleteVolume(id: VolumeId): Promise<void> {
+    await this.#changing('deleting', id, () => this.#backend.deleteVolume(id));
   }
 
-  expandVolume(id: VolumeId, capacityBytes: Bytes, signal: AbortSignal): Promise<Volume> {
-    return this.#backend.expandVolume(id, capacityBytes, signal);
+  async expandVolume(id: VolumeId, capacityBytes: Bytes, signal: AbortSignal): Promise<Volume> {
+    return await this.#changing('expanding', id, () => this.#backend.expandVolume(id, capacityBytes, signal));
   }
 
   getSnapshot(id: SnapshotId): Promise<Snapshot | undefined> {
@@ -75,12 +89,14 @@ export class LocalAgent implements NodeAgent {
     return this.#backend.getGroup(id);
   }
 
-  deleteSnapshot(id: SnapshotId): Promise<void> {
-    return this.#backend.deleteSnapshot(id);
+  async deleteSnapshot(id: SnapshotId): Promise<void> {
+    await this.#changing('deleting', id, () => this.#backend.deleteSnapshot(id));
   }
 
-  deleteGroup(id: GroupId): Promise<void> {
-    return this.#backend.deleteGroup(id);
+  async deleteGroup(id: GroupId): Promise<void> {
+    const members = (await this.#backend.getGroup(id))?.snapshots ?? [];
+    const claim = { exclusive: lockKeysOf(id, ...members.map((snapshot) => snapshot.id)) };
+    await this.#holding(`deleting ${id}`, claim, () => this.#backend.deleteGroup(id));
   }
 
   prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode> {
@@ -101,6 +117,19 @@ export class LocalAgent implements NodeAgent {
 
   abort(token: RoundToken): Promise<void> {
     return this.#rounds.abort(token);
+  }
+
+  sealedParts(): Promise<readonly SealedPart[]> {
+    return this.#rounds.sealedParts();
+  }
+
+  async #changing<T>(how: string, id: VolumeId, work: () => Promise<T>): Promise<T> {
+    return await this.#holding(`${how} ${id}`, { exclusive: lockKeysOf(id) }, work);
+  }
+
+  async #holding<T>(owner: string, claim: LockClaim, work: () => Promise<T>): Promise<T> {
+    using _held = this.#locks.acquire(owner, claim);
+    return await work();
   }
 }
 

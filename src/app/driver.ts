@@ -1,16 +1,18 @@
 /** A node's storage, composed: pool, fence, rounds and agent; without any network. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { LocalAgent, SingleNodeDirectory } from '../agent/local-agent.ts';
+import { LocalAgent } from '../agent/local-agent.ts';
 import { BACKENDS } from '../backends/registry.ts';
 import type { Backend } from '../core/backend.ts';
 import { systemClock } from '../core/clock.ts';
-import type { NodeDirectory } from '../core/node-agent.ts';
+import { KeyedLocks } from '../core/locks.ts';
+import type { NodeAgent } from '../core/node-agent.ts';
 import type { Logger, Metrics } from '../core/observe.ts';
 import { GuardClient } from '../fence/guard/client.ts';
 import { FreezeJournal } from '../fence/journal.ts';
 import { NodeFence } from '../fence/node-fence.ts';
 import { NodeRounds } from '../fence/node-round.ts';
+import { QuietCopies } from '../fence/quiet-copy.ts';
 import { recoverFrozen } from '../fence/recovery.ts';
 import { lockFile } from '../host/file-lock.ts';
 import type { OptionValues } from './options.ts';
@@ -30,7 +32,9 @@ export const STORAGE_OPTIONS = [
 
 export interface NodeStorage extends AsyncDisposable {
   readonly backend: Backend;
-  readonly directory: NodeDirectory;
+  readonly agent: NodeAgent;
+  /** Shared by everything that changes volumes on this node. */
+  readonly locks: KeyedLocks;
 }
 
 /** What an earlier agent left frozen is thawed before anything else is touched (docs/design.md, invariant 5). */
@@ -64,14 +68,21 @@ export async function openStorage(
   );
   const guard = resources.use(new GuardClient());
   const fence = new NodeFence(guard, journal, systemClock, { expediteRcu: options.expediteRcu });
-  const rounds = resources.use(
-    new NodeRounds(backend, fence, systemClock, { changed: (frozen) => metrics.frozenNow(frozen) }),
-  );
-  const agent = new LocalAgent(options.nodeName, backend, rounds, options.leaseMs);
+  const locks = new KeyedLocks();
+  const node = options.nodeName;
+  const rounds = resources.use(new NodeRounds({ node, backend, fence, clock: systemClock, observer: metrics, locks }));
+  const agent = new LocalAgent({
+    node,
+    backend,
+    rounds,
+    copies: new QuietCopies(backend, fence, options.leaseMs),
+    locks,
+  });
   const owned = resources.move();
   return {
     backend,
-    directory: new SingleNodeDirectory(agent),
+    agent,
+    locks,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -1,20 +1,27 @@
 import type { Logger, Metrics } from '../core/observe.ts';
 import type { RoundObserver } from '../fence/coordinator.ts';
+import type { RoundStory } from '../fence/led-round.ts';
 
 /** One line for every round that tells its story, and its metrics. */
 export function observeRounds(logger: Logger, metrics: Metrics): RoundObserver {
   return {
-    committed: ({ name, group }, token, records, windowMs) => {
+    committed: (story, records, windowMs) => {
       const evidence = records.flatMap((record) => record.evidence);
-      metrics.roundCommitted(evidence.length, windowMs);
-      logger.info(
-        { round: token, name, group: group?.id, members: evidence.length, windowMs, evidence },
-        'round committed',
-      );
+      metrics.round({ outcome: 'committed', members: evidence.length, windowMs, phaseMs: story.phaseMs });
+      logger.info({ ...fieldsOf(story), windowMs, evidence }, 'round committed');
     },
-    aborted: ({ name, group, members }, token, reason) => {
-      metrics.roundAborted();
-      logger.warn({ round: token, name, group: group?.id, members: members.length, err: reason }, 'round aborted');
+    aborted: (story, reason) => {
+      metrics.round({ outcome: 'aborted', phaseMs: story.phaseMs });
+      logger.warn({ ...fieldsOf(story), err: reason }, 'round aborted');
+    },
+    unfinished: (story, reason) => {
+      metrics.round({ outcome: 'unfinished', phaseMs: story.phaseMs });
+      logger.warn({ ...fieldsOf(story), err: reason }, 'round decided, and not finished on every node');
     },
   };
+}
+
+function fieldsOf({ request: { name, group, members }, token, nodes, phaseMs }: RoundStory) {
+  const phases = Object.fromEntries([...phaseMs].map(([phase, ms]) => [phase, Math.round(ms * 10) / 10]));
+  return { round: token, name, group: group?.id, nodes, members: members.length, phaseMs: phases };
 }

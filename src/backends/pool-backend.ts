@@ -3,13 +3,13 @@
  * the parts that know its pool.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { AttachedDevice, Backend, FenceTarget, SnapshotFilter } from '../core/backend.ts';
+import type { AttachedDevice, Backend, FenceTarget, SnapshotFilter, VolumeLimits } from '../core/backend.ts';
 import { type Bytes, maxBytes } from '../core/bytes.ts';
 import { assertPromisable, type PoolCapacity } from '../core/capacity.ts';
 import { DriverError, isErrno, notFound } from '../core/errors.ts';
 import type { GroupId, SnapshotId, VolumeId } from '../core/ids.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
-import type { MemberEvidence, RoundPlan, RoundToken } from '../core/round.ts';
+import type { MemberEvidence, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Content, Volume, VolumeSpec } from '../core/volume.ts';
 import type { PoolIndex } from './pool-index.ts';
@@ -44,13 +44,6 @@ export interface PoolParts {
   heldBytes(id: VolumeId): Promise<Bytes>;
 }
 
-/** In bytes; see `Backend`. */
-export interface SizeLimits {
-  readonly sizeGranularity: Bytes;
-  readonly minVolumeBytes: Bytes;
-  readonly maxVolumeBytes: Bytes;
-}
-
 export abstract class PoolBackend implements Backend, AsyncDisposable {
   abstract readonly name: string;
   abstract readonly copiesStopped: boolean;
@@ -63,7 +56,7 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   /** Of cuts that are neither committed nor aborted. */
   readonly #cutReserves = new Map<RoundToken, () => void>();
 
-  protected constructor(parts: PoolParts, limits: SizeLimits) {
+  protected constructor(parts: PoolParts, limits: VolumeLimits) {
     this.#parts = parts;
     this.sizeGranularity = limits.sizeGranularity;
     this.minVolumeBytes = limits.minVolumeBytes;
@@ -165,6 +158,10 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
     this.#releaseCut(token);
   }
 
+  async sealedCuts(): Promise<readonly SealedPart[]> {
+    return this.#parts.index.sealed();
+  }
+
   async getSnapshot(id: SnapshotId): Promise<Snapshot | undefined> {
     return this.#parts.index.snapshots.get(id);
   }
@@ -192,7 +189,7 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
 
   async deleteGroup(id: GroupId): Promise<void> {
     const record = this.#parts.index.cutOfGroup(id);
-    if (record) await this.#parts.cuts.delete(record);
+    if (record?.group?.id === id) await this.#parts.cuts.delete(record);
   }
 
   async #promising<T>(bytes: Bytes, what: string, create: () => Promise<T>): Promise<T> {

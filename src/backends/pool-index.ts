@@ -4,8 +4,8 @@
  */
 import type { Bytes } from '../core/bytes.ts';
 import { DriverError } from '../core/errors.ts';
-import type { GroupId, NodeName, SnapshotId, VolumeId } from '../core/ids.ts';
-import type { RoundToken } from '../core/round.ts';
+import { type GroupId, type NodeName, parseId, type SnapshotId, type VolumeId } from '../core/ids.ts';
+import type { GroupIntent, RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import { SortedIndex } from '../core/sorted-index.ts';
 import type { Volume } from '../core/volume.ts';
@@ -16,7 +16,10 @@ export class PoolIndex {
   readonly #bySource = new Map<VolumeId, SortedIndex<Snapshot>>();
   readonly #cuts = new Map<RoundToken, CutRecord>();
   readonly #cutOf = new Map<SnapshotId, RoundToken>();
-  readonly #groups = new Map<GroupId, RoundToken>();
+  /** By the part of a group's id that its name makes: of one name there is one group on a node. */
+  readonly #groups = new Map<string, RoundToken>();
+  /** Of cuts that are sealed and not committed. */
+  readonly #sealed = new Map<RoundToken, GroupIntent>();
   #promisedBytes: Bytes = 0n;
 
   /** Sum of what was promised: sizes of volumes, and the space that snapshots hold. */
@@ -35,8 +38,9 @@ export class PoolIndex {
   }
 
   putCut(record: CutRecord): void {
+    this.#sealed.delete(record.token);
     this.#cuts.set(record.token, record);
-    if (record.group) this.#groups.set(record.group.id, record.token);
+    if (record.group) this.#groups.set(groupKey(record.group.id), record.token);
     for (const snapshot of record.snapshots) {
       this.snapshots.set(snapshot);
       this.#cutOf.set(snapshot.id, record.token);
@@ -49,7 +53,7 @@ export class PoolIndex {
 
   removeCut(record: CutRecord): void {
     this.#cuts.delete(record.token);
-    if (record.group) this.#groups.delete(record.group.id);
+    if (record.group) this.#groups.delete(groupKey(record.group.id));
     for (const snapshot of record.snapshots) {
       this.snapshots.delete(snapshot.id);
       this.#cutOf.delete(snapshot.id);
@@ -72,13 +76,30 @@ export class PoolIndex {
     return this.#cuts.get(this.#cutOf.get(id) ?? '');
   }
 
+  /** The group of this name, whose home may be another than the id says. */
   cutOfGroup(id: GroupId): CutRecord | undefined {
-    return this.#cuts.get(this.#groups.get(id) ?? '');
+    return this.#cuts.get(this.#groups.get(groupKey(id)) ?? '');
+  }
+
+  putSealed({ token, group }: CutRecord): void {
+    if (group) this.#sealed.set(token, group);
+  }
+
+  removeSealed(token: RoundToken): void {
+    this.#sealed.delete(token);
+  }
+
+  sealed(): readonly SealedPart[] {
+    return [...this.#sealed].map(([token, group]) => ({ token, group }));
   }
 
   cuts(): Iterable<CutRecord> {
     return this.#cuts.values();
   }
+}
+
+function groupKey(id: GroupId): string {
+  return parseId(id)?.local ?? id;
 }
 
 /**

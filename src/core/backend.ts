@@ -2,7 +2,7 @@ import type { Bytes } from './bytes.ts';
 import type { PoolCapacity } from './capacity.ts';
 import type { GroupId, SnapshotId, VolumeId } from './ids.ts';
 import type { Page, PageRequest } from './paging.ts';
-import type { MemberEvidence, RoundPlan, RoundToken } from './round.ts';
+import type { MemberEvidence, RoundPlan, RoundToken, SealedPart } from './round.ts';
 import type { CutRecord, Snapshot } from './snapshot.ts';
 import type { Content, Volume, VolumeSpec } from './volume.ts';
 
@@ -45,6 +45,14 @@ export interface SnapshotFilter {
   readonly sourceVolumeId?: VolumeId;
 }
 
+/** In bytes. */
+export interface VolumeLimits {
+  /** Sizes of volumes are multiples of this. */
+  readonly sizeGranularity: Bytes;
+  readonly minVolumeBytes: Bytes;
+  readonly maxVolumeBytes: Bytes;
+}
+
 /**
  * The port that turns one pool into volumes and snapshots. Implementations live in `backends/`, one folder each, and are
  * held to `test/contract/backend.ts`.
@@ -56,12 +64,8 @@ export interface SnapshotFilter {
  * - What `get*` and `list*` return is committed; a cut that was not committed is never seen.
  * - A signal cancels waits; it never leaves half a thing.
  */
-export interface Backend {
+export interface Backend extends VolumeLimits {
   readonly name: string;
-  /** Sizes of volumes are multiples of this many bytes. */
-  readonly sizeGranularity: Bytes;
-  readonly minVolumeBytes: Bytes;
-  readonly maxVolumeBytes: Bytes;
 
   capacity(signal: AbortSignal): Promise<PoolCapacity>;
 
@@ -95,14 +99,19 @@ export interface Backend {
   cutMember(token: RoundToken, volumeId: VolumeId): Promise<void>;
   /**
    * After the thaw: makes the cut durable, still uncommitted: the promise that a commit will succeed.
-   * The sweep at start removes what was not sealed, and what was sealed for members of this node alone (nobody else can
-   * have committed it); a sealed part of a group that spans nodes waits for its coordinator.
+   * The sweep at start removes what was not sealed, and what was sealed and is decided here (it was not); a sealed part of
+   * a group whose home is another node waits for that node's decision.
    */
   sealCut(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void>;
   /** Makes the snapshots of a sealed cut visible, all at once. Committing twice succeeds. */
   commitCut(token: RoundToken): Promise<CutRecord>;
-  /** Deletes the snapshots of a cut that was not committed. Of an unknown token: succeeds. */
+  /**
+   * Deletes the snapshots of a cut that was not committed. Of an unknown token: succeeds.
+   * @throws DriverError failed-precondition for a cut that is committed
+   */
   abortCut(token: RoundToken): Promise<void>;
+  /** Cuts of groups that are sealed, and neither committed nor aborted. */
+  sealedCuts(): Promise<readonly SealedPart[]>;
 
   getSnapshot(id: SnapshotId): Promise<Snapshot | undefined>;
   listSnapshots(filter: SnapshotFilter, page: PageRequest): Promise<Page<Snapshot>>;

@@ -12,6 +12,8 @@ export type ErrorCode =
   | 'aborted'
   | 'unavailable'
   | 'unimplemented'
+  | 'unauthenticated'
+  | 'permission-denied'
   | 'cancelled'
   | 'deadline-exceeded'
   | 'data-loss'

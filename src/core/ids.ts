@@ -1,11 +1,12 @@
 /**
  * Ids say where a thing lives and are derived from its CSI name (docs/design.md, invariant 2):
  *
- *   vol-<hash>.<node>    snap-<hash>.<node>    group-<hash>
+ *   vol-<hash>.<node>    snap-<hash>.<node>    group-<hash>.<home>
  *
  * `<hash>` is 26 characters of base32 (128 bits of SHA-256): CSI names may be 128 bytes of anything, ids and file names
  * may not. A retry of CreateVolume therefore computes the same id and finds its own volume. The part before the dot is
- * safe as a file name. A group spans nodes, so its id carries none; its members' ids do.
+ * safe as a file name. A group spans nodes; the node in its id is its home, where its existence is decided
+ * (docs/adr/0005-many-nodes.md).
  */
 import { createHash } from 'node:crypto';
 
@@ -23,8 +24,8 @@ export const MAX_NODE_NAME_LENGTH = 63;
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 const HASH_LENGTH = 26;
 const NODE = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
-const ID = /^(vol|snap)-([a-z2-7]{26})\.([a-z0-9.-]+)$/;
-const GROUP_ID = /^group-([a-z2-7]{26})$/;
+const ID = /^(vol|snap|group)-([a-z2-7]{26})\.([a-z0-9.-]+)$/;
+const KINDS = { vol: 'volume', snap: 'snapshot', group: 'group' } as const;
 
 /** A node name as Kubernetes allows it (RFC 1123 subdomain), short enough to fit in an id. */
 export function isNodeName(name: string): boolean {
@@ -44,12 +45,23 @@ export function memberSnapshotId(node: NodeName, groupName: string, volume: Volu
   return `snap-${hash('member', groupName, volume)}.${node}`;
 }
 
-export function groupId(name: string): GroupId {
-  return `group-${hash('group', name)}`;
+/** @param home the node where the group is decided: `homeOf` its members' nodes */
+export function groupId(home: NodeName, name: string): GroupId {
+  return `group-${hash('group', name)}.${home}`;
+}
+
+/**
+ * The node that decides over a group on these nodes: the one with the least name.
+ * @throws RangeError when there are none
+ */
+export function homeOf(nodes: Iterable<NodeName>): NodeName {
+  const [first, ...others] = nodes;
+  if (first === undefined) throw new RangeError('a group without a node has no home');
+  return others.reduce((least, node) => (node < least ? node : least), first);
 }
 
 export interface ParsedId {
-  readonly kind: 'volume' | 'snapshot';
+  readonly kind: 'volume' | 'snapshot' | 'group';
   readonly node: NodeName;
   /** The id without its node: safe as a file name. */
   readonly local: string;
@@ -59,11 +71,13 @@ export interface ParsedId {
 export function parseId(id: string): ParsedId | undefined {
   const match = ID.exec(id);
   if (!match || !isNodeName(match[3] ?? '')) return undefined;
-  return { kind: match[1] === 'vol' ? 'volume' : 'snapshot', node: match[3] ?? '', local: `${match[1]}-${match[2]}` };
+  const prefix = match[1] as keyof typeof KINDS;
+  return { kind: KINDS[prefix], node: match[3] ?? '', local: `${prefix}-${match[2]}` };
 }
 
-export function isGroupId(id: string): boolean {
-  return GROUP_ID.test(id);
+/** Under which a thing is locked: its id without its node, none for what is no id of ours. */
+export function lockKeysOf(...ids: readonly string[]): readonly string[] {
+  return ids.flatMap((id) => parseId(id)?.local ?? []);
 }
 
 /** The node in an id, or undefined when it is not one of our ids of this kind. */

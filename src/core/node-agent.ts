@@ -1,21 +1,24 @@
-import type { Backend, SnapshotFilter } from './backend.ts';
+import type { SnapshotFilter, VolumeLimits } from './backend.ts';
 import type { Bytes } from './bytes.ts';
 import type { PoolCapacity } from './capacity.ts';
 import type { GroupId, NodeName, SnapshotId, VolumeId } from './ids.ts';
 import type { Page, PageRequest } from './paging.ts';
-import type { CutNode, FrozenNode, PreparedNode, RoundPlan, RoundToken } from './round.ts';
+import type { CutNode, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from './round.ts';
 import type { CutRecord, Snapshot } from './snapshot.ts';
 import type { Volume, VolumeSpec } from './volume.ts';
 
 /**
  * What the controller's side asks of one node. In `serve` the agent is in the process; across nodes it is a client.
- * Every method may fail with `unavailable` (the node is away), `cancelled` or `deadline-exceeded`.
+ *
+ * Every method may fail with `unavailable` (the node is away), `cancelled` or `deadline-exceeded`; what was asked for may
+ * then have been done or not, and may be asked again. What changes something takes the node's locks, and fails with
+ * `aborted` while somebody else has them.
  */
 export interface NodeAgent {
   readonly node: NodeName;
-  /** Limits of the node's backend. */
-  readonly limits: Pick<Backend, 'sizeGranularity' | 'minVolumeBytes' | 'maxVolumeBytes'>;
 
+  /** Limits of the node's backend: the same for as long as its agent runs. */
+  limits(signal: AbortSignal): Promise<VolumeLimits>;
   capacity(signal: AbortSignal): Promise<PoolCapacity>;
   createVolume(spec: VolumeSpec, signal: AbortSignal): Promise<Volume>;
   getVolume(id: VolumeId, signal: AbortSignal): Promise<Volume | undefined>;
@@ -28,17 +31,25 @@ export interface NodeAgent {
   deleteSnapshot(id: SnapshotId, signal: AbortSignal): Promise<void>;
   deleteGroup(id: GroupId, signal: AbortSignal): Promise<void>;
 
-  /** The steps of the round (docs/design.md, "The round"). */
+  /**
+   * The steps of the round (docs/design.md, "The round").
+   * @throws DriverError aborted when an earlier round of the group is still under way here, or has been committed
+   */
   prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode>;
   freeze(token: RoundToken, signal: AbortSignal): Promise<FrozenNode>;
   cut(token: RoundToken, signal: AbortSignal): Promise<CutNode>;
+  /** Again for what is committed: returns the same. @throws DriverError aborted for what was not cut, or was aborted */
   commit(token: RoundToken, signal: AbortSignal): Promise<CutRecord>;
+  /** Again, or of what is not known: succeeds, and it can't begin any more. @throws DriverError failed-precondition: committed */
   abort(token: RoundToken, signal: AbortSignal): Promise<void>;
+  /** Parts of rounds that wait for the decision of another node. */
+  sealedParts(signal: AbortSignal): Promise<readonly SealedPart[]>;
 }
 
 /** Which agents there are. */
 export interface NodeDirectory {
-  /** @throws DriverError unavailable when the node is not known or away */
+  /** @throws DriverError unavailable when the node is not known */
   agent(node: NodeName): NodeAgent;
+  /** The nodes there are, those that are away too. May differ from call to call. */
   nodes(): readonly NodeName[];
 }

@@ -1,4 +1,5 @@
 import type { PoolCapacity } from './capacity.ts';
+import type { NodeName } from './ids.ts';
 
 /** Structured fields of one log line. An `err` field is written with its stack and causes. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -21,11 +22,32 @@ export interface RpcOutcome {
   readonly seconds: number;
 }
 
+/** A call of the controller to an agent. */
+export interface AgentCall {
+  readonly node: NodeName;
+  /** `Freeze` */
+  readonly method: string;
+  readonly code: string;
+  readonly seconds: number;
+}
+
+export interface RoundOutcome {
+  /** `unfinished`: decided, and not yet committed on every node. */
+  readonly outcome: 'committed' | 'aborted' | 'unfinished';
+  /** How long each phase took that was gone through, milliseconds. */
+  readonly phaseMs: ReadonlyMap<string, number>;
+  /** Of a round that was committed. */
+  readonly members?: number;
+  readonly windowMs?: number;
+}
+
 /** What the driver measures. `obs/metrics.ts` makes Prometheus metrics of it. */
 export interface Metrics {
   rpc(outcome: RpcOutcome): void;
-  roundCommitted(members: number, windowMs: number): void;
-  roundAborted(): void;
+  agentCall(call: AgentCall): void;
+  round(outcome: RoundOutcome): void;
+  /** A lease ended while something was frozen under it: its round must fail. */
+  leaseLost(): void;
   /** Members whose filesystem is frozen at this moment. */
   frozenNow(members: number): void;
   pool(capacity: PoolCapacity): void;

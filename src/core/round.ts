@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type GroupId, type NodeName, nodeOf, type SnapshotId, type VolumeId } from './ids.ts';
+import { type GroupId, homeOf, type NodeName, nodeOf, type SnapshotId, type VolumeId } from './ids.ts';
 
 /** Names one attempt at a group snapshot. A retry is a new round with a new token. 16 hexadecimal digits. */
 export type RoundToken = string;
@@ -75,7 +75,18 @@ export interface CutNode {
   readonly evidence: readonly MemberEvidence[];
 }
 
-/** Whether the decision over a cut on this node may have been made elsewhere. */
-export function spansNodes(group: GroupIntent | undefined, node: NodeName): boolean {
-  return group?.volumeIds.some((id) => nodeOf('volume', id) !== node) ?? false;
+/** A part of a round that is sealed on its node, and waits for the group's home to decide. */
+export interface SealedPart {
+  readonly token: RoundToken;
+  readonly group: GroupIntent;
+}
+
+/** The nodes that a group has members on. */
+export function nodesOfGroup(group: Pick<GroupIntent, 'volumeIds'>): ReadonlySet<NodeName> {
+  return new Set(group.volumeIds.flatMap((id) => nodeOf('volume', id) ?? []));
+}
+
+/** Whether another node than this one decides over a cut of this group. */
+export function isDecidedElsewhere(group: GroupIntent | undefined, node: NodeName): boolean {
+  return group !== undefined && homeOf(nodesOfGroup(group)) !== node;
 }

@@ -1,4 +1,4 @@
-import { groupId, isGroupId, parseId, snapshotId, volumeId } from '../core/ids.ts';
+import { groupId, lockKeysOf, snapshotId, volumeId } from '../core/ids.ts';
 import type { LockClaim } from '../core/locks.ts';
 import type { ControllerDefinition } from '../gen/csi/v1/Controller.ts';
 import type { GroupControllerDefinition } from '../gen/csi/v1/GroupController.ts';
@@ -24,13 +24,13 @@ const identityLocks = {
 const controllerLocks = {
   CreateVolume: ({ name, volumeContentSource }) => ({
     // A volume that is copied is frozen meanwhile, which only one call can do; a snapshot just has to stay.
-    exclusive: [...volumeNamed(name), ...keysOf(volumeContentSource?.volume?.volumeId ?? '')],
-    shared: keysOf(volumeContentSource?.snapshot?.snapshotId ?? ''),
+    exclusive: [...volumeNamed(name), ...lockKeysOf(volumeContentSource?.volume?.volumeId ?? '')],
+    shared: lockKeysOf(volumeContentSource?.snapshot?.snapshotId ?? ''),
   }),
-  DeleteVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
-  ControllerExpandVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
-  CreateSnapshot: ({ name, sourceVolumeId }) => exclusive([...snapshotNamed(name), ...keysOf(sourceVolumeId)]),
-  DeleteSnapshot: ({ snapshotId: id }) => exclusive(keysOf(id)),
+  DeleteVolume: ({ volumeId: id }) => exclusive(lockKeysOf(id)),
+  ControllerExpandVolume: ({ volumeId: id }) => exclusive(lockKeysOf(id)),
+  CreateSnapshot: ({ name, sourceVolumeId }) => exclusive([...snapshotNamed(name), ...lockKeysOf(sourceVolumeId)]),
+  DeleteSnapshot: ({ snapshotId: id }) => exclusive(lockKeysOf(id)),
   // Reads see what is committed, whole.
   ControllerGetVolume: 'none',
   ControllerGetVolumeHealth: 'none',
@@ -50,19 +50,18 @@ const controllerLocks = {
 const groupLocks = {
   GroupControllerGetCapabilities: 'none',
   CreateVolumeGroupSnapshot: ({ name, sourceVolumeIds }) =>
-    exclusive([...groupNamed(name), ...keysOf(...sourceVolumeIds)]),
+    exclusive([...groupNamed(name), ...lockKeysOf(...sourceVolumeIds)]),
   // A get may have to finish a group that a crash left decided and not committed everywhere.
-  GetVolumeGroupSnapshot: ({ groupSnapshotId: id }) => exclusive(groupKeyOf(id)),
-  DeleteVolumeGroupSnapshot: ({ groupSnapshotId: id, snapshotIds }) =>
-    exclusive([...groupKeyOf(id), ...keysOf(...snapshotIds)]),
+  GetVolumeGroupSnapshot: ({ groupSnapshotId: id }) => exclusive(lockKeysOf(id)),
+  DeleteVolumeGroupSnapshot: ({ groupSnapshotId: id, snapshotIds }) => exclusive(lockKeysOf(id, ...snapshotIds)),
 } as const satisfies LockTable<GroupControllerDefinition>;
 
 const nodeLocks = {
-  NodeStageVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
-  NodeUnstageVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
-  NodePublishVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
-  NodeUnpublishVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
-  NodeExpandVolume: ({ volumeId: id }) => exclusive(keysOf(id)),
+  NodeStageVolume: ({ volumeId: id }) => exclusive(lockKeysOf(id)),
+  NodeUnstageVolume: ({ volumeId: id }) => exclusive(lockKeysOf(id)),
+  NodePublishVolume: ({ volumeId: id }) => exclusive(lockKeysOf(id)),
+  NodeUnpublishVolume: ({ volumeId: id }) => exclusive(lockKeysOf(id)),
+  NodeExpandVolume: ({ volumeId: id }) => exclusive(lockKeysOf(id)),
   // Asked for by the kubelet all the time: they must not stand in the way of anything.
   NodeGetVolumeStats: 'none',
   NodeGetVolumeHealth: 'none',
@@ -96,21 +95,13 @@ function exclusive(keys: readonly string[]): LockClaim {
 const ANY_NODE = 'any';
 
 function volumeNamed(name: string): readonly string[] {
-  return name === '' ? [] : keysOf(volumeId(ANY_NODE, name));
+  return name === '' ? [] : lockKeysOf(volumeId(ANY_NODE, name));
 }
 
 function snapshotNamed(name: string): readonly string[] {
-  return name === '' ? [] : keysOf(snapshotId(ANY_NODE, name));
+  return name === '' ? [] : lockKeysOf(snapshotId(ANY_NODE, name));
 }
 
 function groupNamed(name: string): readonly string[] {
-  return name === '' ? [] : [groupId(name)];
-}
-
-function groupKeyOf(id: string): readonly string[] {
-  return isGroupId(id) ? [id] : [];
-}
-
-function keysOf(...ids: readonly string[]): readonly string[] {
-  return ids.flatMap((id) => parseId(id)?.local ?? []);
+  return name === '' ? [] : lockKeysOf(groupId(ANY_NODE, name));
 }

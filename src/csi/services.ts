@@ -74,17 +74,19 @@ export interface CsiSurroundings {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly ready: () => boolean;
-  /** Shared by everything that works on the ids of this process. */
-  readonly locks?: KeyedLocks;
+  /** The node's, for its own services: shared with its agent. */
+  readonly nodeLocks?: KeyedLocks;
 }
 
 /** What goes around every call, from the outside in. */
-export function csiInterceptors({ logger, metrics, ready, locks }: CsiSurroundings): readonly Interceptor[] {
+export function csiInterceptors(surroundings: CsiSurroundings): readonly Interceptor[] {
+  const { logger, metrics, ready, nodeLocks = new KeyedLocks() } = surroundings;
+  const controllerLocks = new KeyedLocks();
   return [
     logCalls({ logger, secretFields: SECRET_FIELDS, quietMethods: QUIET_METHODS }),
     measureCalls(metrics),
     refuseUntil(ready),
-    lockCalls(locks ?? new KeyedLocks(), lockClaimOf),
+    lockCalls((service) => (service === 'csi.v1.Node' ? nodeLocks : controllerLocks), lockClaimOf),
   ];
 }
 

@@ -6,92 +6,116 @@ import type { Backend, FenceTarget } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
-import type { VolumeId } from '../core/ids.ts';
-import {
-  type CutNode,
-  type FrozenNode,
-  type MemberEvidence,
-  newToken,
-  type PreparedNode,
-  type RoundPlan,
-  type RoundToken,
+import { lockKeysOf, type NodeName } from '../core/ids.ts';
+import type { KeyedLocks } from '../core/locks.ts';
+import type {
+  CutNode,
+  FrozenNode,
+  MemberEvidence,
+  PreparedNode,
+  RoundPlan,
+  RoundToken,
+  SealedPart,
 } from '../core/round.ts';
 import type { CutRecord } from '../core/snapshot.ts';
+import { admitRound } from './admission.ts';
 import { evidenceOf, quiescenceOf } from './evidence.ts';
+import { cutMembers } from './member-cuts.ts';
 import { assertLease, type FenceSession, type NodeFence } from './node-fence.ts';
-import { type NodeRoundEvent, type NodeRoundState, nextState } from './round-state.ts';
-
-interface Round {
-  readonly plan: RoundPlan;
-  readonly targets: readonly FenceTarget[];
-  readonly session: FenceSession | undefined;
-  state: NodeRoundState;
-  freezeStartedMs: number;
-  frozenAtMs: readonly number[];
-  /** Members of this round that count as frozen now. */
-  frozenNow: number;
-  expiry: NodeJS.Timeout;
-}
+import { type OpenRound, OpenRounds } from './open-rounds.ts';
+import { nextState } from './round-state.ts';
 
 /** A round whose coordinator has gone before the freeze is given up after this long. */
 const PREPARED_LIMIT_MS = 60_000;
 
-/** What to tell about frozen members, for metrics. */
-export interface FrozenGauge {
-  changed(frozenNow: number): void;
+/** What to tell about fences, for metrics. */
+export interface FenceObserver {
+  frozenNow(members: number): void;
+  leaseLost(): void;
+}
+
+export interface NodeRoundsParts {
+  readonly node: NodeName;
+  readonly backend: Backend;
+  readonly fence: NodeFence;
+  readonly clock: Clock;
+  readonly observer: FenceObserver;
+  /** The node's: whoever changes a volume or snapshot here takes its lock. */
+  readonly locks: KeyedLocks;
 }
 
 export class NodeRounds {
+  readonly #node: NodeName;
   readonly #backend: Backend;
   readonly #fence: NodeFence;
   readonly #clock: Clock;
-  readonly #gauge: FrozenGauge;
-  readonly #rounds = new Map<RoundToken, Round>();
+  readonly #observer: FenceObserver;
+  readonly #locks: KeyedLocks;
+  readonly #rounds: OpenRounds;
   #frozenNow = 0;
 
-  constructor(backend: Backend, fence: NodeFence, clock: Clock, gauge: FrozenGauge) {
+  constructor({ node, backend, fence, clock, observer, locks }: NodeRoundsParts) {
+    this.#node = node;
     this.#backend = backend;
     this.#fence = fence;
     this.#clock = clock;
-    this.#gauge = gauge;
+    this.#observer = observer;
+    this.#locks = locks;
+    this.#rounds = new OpenRounds(clock);
   }
 
   async prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode> {
-    if (this.#rounds.has(plan.token)) throw new DriverError('aborted', `round ${plan.token} is prepared already`);
-    const targets = await this.#backend.fenceTargets(plan.members.map(({ volumeId }) => volumeId));
-    await failpoint('round.prepare');
-    await this.#backend.prepareCut(plan, signal);
-    const fenced = plan.fenced ? targets.filter((target) => target.kind === 'fenced') : [];
-    let session: FenceSession | undefined;
-    try {
-      if (fenced.length > 0) {
-        const members = fenced.map(({ layers }) => layers);
-        session = await this.#fence.prepare(plan.token, members, signal);
-      }
-    } catch (error) {
-      await this.#backend.abortCut(plan.token);
-      throw error;
-    }
-    this.#rounds.set(plan.token, {
-      plan,
-      targets,
-      session,
-      state: 'prepared',
-      freezeStartedMs: 0,
-      frozenAtMs: [],
-      frozenNow: 0,
-      expiry: setTimeout(() => this.#expire(plan.token), PREPARED_LIMIT_MS),
+    return await this.#rounds.begin(plan.token, async () => {
+      const { token, group, members } = plan;
+      const ids = members.flatMap(({ volumeId, snapshotId }) => [volumeId, snapshotId]);
+      const claim = { exclusive: lockKeysOf(...ids, ...(group ? [group.id] : [])) };
+      await using undo = new AsyncDisposableStack();
+      const locks = undo.use(this.#locks.acquire(`round ${token}`, claim));
+      const earlier = () => (group ? this.#rounds.ofGroup(group) : []);
+      for (const displaced of await admitRound(plan, this.#node, this.#backend, earlier)) await this.abort(displaced);
+      const targets = await this.#backend.fenceTargets(members.map(({ volumeId }) => volumeId));
+      await failpoint('round.prepare');
+      await this.#backend.prepareCut(plan, signal);
+      undo.defer(() => this.#backend.abortCut(token));
+      const session = await this.#prepareFence(plan, targets, signal);
+      undo.defer(async () => void (await session?.end()));
+      this.#rounds.assertNotEnded(token);
+      this.#rounds.add(token, this.#opened(plan, targets, session, locks));
+      // The round has them from here on.
+      undo.move();
+      return { quiescence: targets.map(quiescenceOf) };
     });
-    return { quiescence: targets.map(quiescenceOf) };
+  }
+
+  async #prepareFence(
+    { token, fenced }: RoundPlan,
+    targets: readonly FenceTarget[],
+    signal: AbortSignal,
+  ): Promise<FenceSession | undefined> {
+    const members = targets.flatMap((target) => (fenced && target.kind === 'fenced' ? [target.layers] : []));
+    return members.length > 0 ? await this.#fence.prepare(token, members, signal) : undefined;
+  }
+
+  #opened(
+    plan: RoundPlan,
+    targets: readonly FenceTarget[],
+    session: FenceSession | undefined,
+    locks: Disposable,
+  ): OpenRound {
+    const expiry = setTimeout(() => this.#expire(plan.token), PREPARED_LIMIT_MS);
+    const times = { sealedAtMs: 0, freezeStartedMs: 0, frozenAtMs: [] };
+    return { plan, targets, session, locks, state: 'prepared', frozenNow: 0, ...times, expiry };
   }
 
   async freeze(token: RoundToken): Promise<FrozenNode> {
-    const round = this.#step(token, 'freeze');
+    const round = this.#rounds.step(token, 'freeze');
     round.freezeStartedMs = this.#clock.monotonicMs();
     await failpoint('round.freeze');
     if (round.session) {
       this.#expireIn(round, round.plan.leaseMs);
       round.frozenAtMs = await round.session.freeze(round.plan.leaseMs);
+      // Aborted meanwhile: then the session has thawed, or will.
+      if (round.state !== 'frozen') throw new DriverError('aborted', `round ${token} was aborted while it froze`);
       round.frozenNow = round.frozenAtMs.length;
       this.#countFrozen(round.frozenNow);
     }
@@ -102,10 +126,11 @@ export class NodeRounds {
 
   /** Cuts every member, thaws, and seals the cut. Past the lease it refuses; what fails is thawed and aborted at once. */
   async cut(token: RoundToken): Promise<CutNode> {
-    const round = this.#step(token, 'cut');
+    const round = this.#rounds.step(token, 'cut');
     try {
       return { evidence: await this.#cutAndSeal(round) };
     } catch (error) {
+      if (round.session && round.session.leaseLeftMs() <= 0) this.#observer.leaseLost();
       // It was never sealed, so no commit may come any more; whoever leads the round hears of the first failure only.
       round.state = 'aborted';
       await this.abort(token).catch(() => undefined);
@@ -113,10 +138,9 @@ export class NodeRounds {
     }
   }
 
-  async #cutAndSeal(round: Round): Promise<readonly MemberEvidence[]> {
+  async #cutAndSeal(round: OpenRound): Promise<readonly MemberEvidence[]> {
     assertLease(round.session, 'the cut');
-    const cutAt = new Map<VolumeId, number>();
-    await this.#cutMembers(round, cutAt);
+    const cutAt = await cutMembers(round, this.#backend, this.#clock);
     const leaseLeftMs = assertLease(round.session, 'the cut was done');
     await failpoint('round.cut');
     const thawed = await this.#thaw(round);
@@ -127,77 +151,62 @@ export class NodeRounds {
     const { thawedAtMs } = thawed;
     const evidence = evidenceOf({ ...round, cutAtMs: cutAt, thawedAtMs, leaseLeftMs });
     await this.#backend.sealCut(round.plan.token, evidence);
+    this.#rounds.step(round.plan.token, 'seal');
+    round.sealedAtMs = this.#clock.monotonicMs();
+    // What follows concerns the cut alone, and nobody knows how long its coordinator takes.
+    round.locks[Symbol.dispose]();
     await failpoint('round.sealed');
     return evidence;
   }
 
   /** Also of a round that this process does not know: its cut may have been sealed before a restart. */
   async commit(token: RoundToken): Promise<CutRecord> {
-    const round = this.#rounds.has(token) ? this.#step(token, 'commit') : undefined;
-    const record = await this.#backend.commitCut(token).catch((error: unknown) => {
-      // Sealed it still is: whoever leads the round may try again, or abort.
-      if (round) round.state = 'sealed';
-      throw error;
+    const record = await this.#rounds.inTurn(token, async () => {
+      const round = this.#rounds.get(token) ? this.#rounds.step(token, 'commit') : undefined;
+      const committed = await this.#backend.commitCut(token).catch((error: unknown) => {
+        // Sealed it still is: whoever leads the round may try again, or abort.
+        if (round) round.state = 'sealed';
+        throw error;
+      });
+      this.#rounds.forget(token);
+      return committed;
     });
-    this.#forget(token);
     await failpoint('round.committed');
     return record;
   }
 
   async abort(token: RoundToken): Promise<void> {
-    const round = this.#rounds.get(token);
-    if (round) {
-      this.#step(token, 'abort');
-      await this.#thaw(round);
-    }
-    await failpoint('round.abort');
-    await this.#backend.abortCut(token);
-    this.#forget(token);
+    await this.#rounds.inTurn(token, async () => {
+      // First: a `prepare` that comes late is refused, and one that is under way undoes itself.
+      await this.#rounds.end(token);
+      const round = this.#rounds.get(token);
+      if (round) {
+        this.#rounds.step(token, 'abort');
+        await this.#thaw(round);
+      }
+      await failpoint('round.abort');
+      await this.#backend.abortCut(token);
+      this.#rounds.forget(token);
+    });
   }
 
   /** The coordinator has gone: the guard has thawed or will; what was cut and not sealed is deleted. */
   #expire(token: RoundToken): void {
     const round = this.#rounds.get(token);
+    if (!round || nextState(round.state, 'expire') !== 'aborted') return;
+    if (round.state === 'frozen') this.#observer.leaseLost();
     // Nobody waits here; what can't be deleted now is swept at the next start.
-    if (round && nextState(round.state, 'expire') === 'aborted') void this.abort(token).catch(() => undefined);
+    void this.abort(token).catch(() => undefined);
   }
 
-  #expireIn(round: Round, ms: number): void {
+  #expireIn(round: OpenRound, ms: number): void {
     clearTimeout(round.expiry);
     round.expiry = setTimeout(() => this.#expire(round.plan.token), ms);
   }
 
-  #forget(token: RoundToken): void {
-    clearTimeout(this.#rounds.get(token)?.expiry);
-    this.#rounds.delete(token);
-  }
-
-  /**
-   * Runs `work` while the volume is quiet, for a copy that is not a round (CreateVolume from a volume).
-   * @param undo deletes what the work made, should the freeze not have held until it was done
-   * @throws DriverError aborted when it did not hold
-   */
-  async whileQuiet<T>(
-    volumeId: VolumeId,
-    leaseMs: number,
-    work: () => Promise<T>,
-    undo: () => Promise<void>,
-    signal: AbortSignal,
-  ): Promise<T> {
-    if (!this.#backend.copiesStopped) return await work();
-    const [target] = await this.#backend.fenceTargets([volumeId]);
-    if (target?.kind !== 'fenced') return await work();
-    const session = await this.#fence.prepare(newToken(), [target.layers], signal);
-    try {
-      await session.freeze(leaseMs);
-      await failpoint('clone.frozen');
-      const result = await work();
-      if ((await session.end()).held) return result;
-    } finally {
-      await session.end();
-    }
-    await undo();
-    throw new DriverError('aborted', `volume ${volumeId} did not stay quiet until its copy was made`);
+  /** Parts of groups that wait for the decision of their home, here or elsewhere. */
+  async sealedParts(): Promise<readonly SealedPart[]> {
+    return await this.#backend.sealedCuts();
   }
 
   /** Thaws and aborts everything that is under way: the agent is stopping. */
@@ -205,29 +214,7 @@ export class NodeRounds {
     for (const [token, { state }] of this.#rounds) if (nextState(state, 'abort')) await this.abort(token);
   }
 
-  /** The unfenced member first: its cut must lie before any thaw. The rest in parallel. */
-  async #cutMembers({ plan, targets }: Round, cutAt: Map<VolumeId, number>): Promise<void> {
-    const cutOne = async (volumeId: VolumeId): Promise<void> => {
-      await this.#backend.cutMember(plan.token, volumeId);
-      cutAt.set(volumeId, this.#clock.monotonicMs());
-    };
-    const unfenced = plan.members.filter((_, i) => targets[i]?.kind === 'unfenceable');
-    const fenced = plan.members.filter((_, i) => targets[i]?.kind !== 'unfenceable');
-    for (const { volumeId } of unfenced) await cutOne(volumeId);
-    if (plan.fenced) {
-      // All have ended, also when one fails: what is under way must not be undone.
-      const outcomes = await Promise.allSettled(fenced.map(({ volumeId }) => cutOne(volumeId)));
-      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-    } else {
-      // The negative control: without a fence, and one after the other, as drivers do that have none.
-      for (const { volumeId } of fenced) {
-        await cutOne(volumeId);
-        await failpoint('round.unfenced-pause');
-      }
-    }
-  }
-
-  async #thaw(round: Round): Promise<{ readonly thawedAtMs: readonly number[]; readonly held: boolean }> {
+  async #thaw(round: OpenRound): Promise<{ readonly thawedAtMs: readonly number[]; readonly held: boolean }> {
     const report = (await round.session?.end()) ?? { thawedAtMs: [], held: true };
     this.#countFrozen(-round.frozenNow);
     round.frozenNow = 0;
@@ -236,15 +223,6 @@ export class NodeRounds {
 
   #countFrozen(change: number): void {
     this.#frozenNow += change;
-    this.#gauge.changed(this.#frozenNow);
-  }
-
-  #step(token: RoundToken, event: NodeRoundEvent): Round {
-    const round = this.#rounds.get(token);
-    if (!round) throw new DriverError('aborted', `round ${token} is not known here: it ended, or the agent restarted`);
-    const state = nextState(round.state, event);
-    if (!state) throw new DriverError('aborted', `round ${token} is ${round.state}: ${event} is too late`);
-    round.state = state;
-    return round;
+    this.#observer.frozenNow(this.#frozenNow);
   }
 }

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { PoolCapacity } from '../core/capacity.ts';
-import type { Metrics, RpcOutcome } from '../core/observe.ts';
+import type { AgentCall, Metrics, RoundOutcome, RpcOutcome } from '../core/observe.ts';
 
 /** The driver's metrics in Prometheus' text format; docs/metrics.md lists them. */
 export class PrometheusMetrics implements Metrics {
@@ -29,6 +29,25 @@ export class PrometheusMetrics implements Metrics {
     buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
     registers: [this.#registry],
   });
+  readonly #phases = new Histogram({
+    name: 'cofferdam_round_phase_seconds',
+    help: 'Time that each phase of a round took, of all rounds',
+    labelNames: ['phase'],
+    buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30],
+    registers: [this.#registry],
+  });
+  readonly #leasesLost = new Counter({
+    name: 'cofferdam_leases_lost_total',
+    help: 'Fences on this node that their lease ended, and not their round',
+    registers: [this.#registry],
+  });
+  readonly #agentCalls = new Histogram({
+    name: 'cofferdam_agent_call_duration_seconds',
+    help: 'Time that a call of the controller to an agent took, the network included',
+    labelNames: ['node', 'method', 'code'],
+    buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30],
+    registers: [this.#registry],
+  });
   readonly #frozen = new Gauge({
     name: 'cofferdam_frozen_members',
     help: 'Members whose filesystem is frozen at this moment',
@@ -44,21 +63,26 @@ export class PrometheusMetrics implements Metrics {
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
     // A counter that has not counted yet is 0, not absent: rates need the step.
-    for (const outcome of ['committed', 'aborted']) this.#rounds.inc({ outcome }, 0);
+    for (const outcome of ['committed', 'aborted', 'unfinished']) this.#rounds.inc({ outcome }, 0);
   }
 
   rpc({ service, method, code, seconds }: RpcOutcome): void {
     this.#rpcs.observe({ service, method, code }, seconds);
   }
 
-  roundCommitted(members: number, windowMs: number): void {
-    this.#rounds.inc({ outcome: 'committed' });
-    this.#members.inc(members);
-    this.#window.observe(windowMs / 1000);
+  agentCall({ node, method, code, seconds }: AgentCall): void {
+    this.#agentCalls.observe({ node, method, code }, seconds);
   }
 
-  roundAborted(): void {
-    this.#rounds.inc({ outcome: 'aborted' });
+  round({ outcome, phaseMs, members, windowMs }: RoundOutcome): void {
+    this.#rounds.inc({ outcome });
+    for (const [phase, ms] of phaseMs) this.#phases.observe({ phase }, ms / 1000);
+    if (members !== undefined) this.#members.inc(members);
+    if (windowMs !== undefined) this.#window.observe(windowMs / 1000);
+  }
+
+  leaseLost(): void {
+    this.#leasesLost.inc();
   }
 
   frozenNow(members: number): void {

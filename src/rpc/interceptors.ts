@@ -59,13 +59,16 @@ export function measureCalls(metrics: Metrics): Interceptor {
 /** What a request locks; `undefined` for an RPC that the table does not know. */
 export type LockClaims = (service: string, method: string, request: unknown) => LockClaim | undefined;
 
-/** Holds the keys of a call from before its handler starts until it ends, caller or no caller. */
-export function lockCalls(locks: KeyedLocks, claimOf: LockClaims): Interceptor {
+/**
+ * Holds the keys of a call from before its handler starts until it ends, caller or no caller.
+ * @param locksOf where the calls of a service are locked
+ */
+export function lockCalls(locksOf: (service: string) => KeyedLocks, claimOf: LockClaims): Interceptor {
   return async ({ service, method, requestId }, request, next) => {
     const claim = claimOf(service, method, request);
     if (!claim) throw new DriverError('internal', `${service}/${method} has no row in the table of locks`);
     if (claim.exclusive.length === 0 && !claim.shared?.length) return await next();
-    using _held = locks.acquire(`${method} (request ${requestId})`, claim);
+    using _held = locksOf(service).acquire(`${method} (request ${requestId})`, claim);
     return await next();
   };
 }

@@ -13,6 +13,8 @@ const GRPC_CODES = {
   aborted: status.ABORTED,
   unavailable: status.UNAVAILABLE,
   unimplemented: status.UNIMPLEMENTED,
+  unauthenticated: status.UNAUTHENTICATED,
+  'permission-denied': status.PERMISSION_DENIED,
   cancelled: status.CANCELLED,
   'deadline-exceeded': status.DEADLINE_EXCEEDED,
   'data-loss': status.DATA_LOSS,

@@ -1,24 +1,21 @@
-import { DriverError, hasCode, invalidArgument, notFound } from '../core/errors.ts';
-import { groupId, isGroupId, memberSnapshotId, type NodeName, nodeOf, type VolumeId } from '../core/ids.ts';
+import { DriverError, hasCode, invalidArgument, messageOf, notFound } from '../core/errors.ts';
+import { groupId, homeOf, memberSnapshotId, type NodeName, nodeOf, type VolumeId } from '../core/ids.ts';
 import type { NodeDirectory } from '../core/node-agent.ts';
-import type { GroupIntent } from '../core/round.ts';
+import { type GroupIntent, nodesOfGroup } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
-import { agentOf, askEveryNode, needAnswerOf } from './nodes.ts';
+import { agentOf } from './nodes.ts';
 import { askTheSame } from './parameters.ts';
 import type { CreateGroupRequest, GroupRequest, GroupSnapshot } from './requests.ts';
 import type { Rounds } from './snapshot-service.ts';
 
-/** The records of a group that were found, at least one. */
-interface FoundGroup {
-  readonly intent: GroupIntent;
-  readonly records: readonly CutRecord[];
-}
+/** The home's record of a group: it names all members. */
+type HomeRecord = CutRecord & { readonly group: GroupIntent };
 
 /**
  * The controller's policy for group snapshots. Locks are the caller's, as in VolumeService.
  *
- * A group is committed on each of its nodes by itself, and the first commit is the decision (docs/design.md, "The round"). So
- * a group found on some of its nodes is finished, never started again; one found on none is started.
+ * A group exists when its home has committed it (docs/adr/0005-many-nodes.md). One that its home has is finished on the
+ * other nodes, never started again; one that its home has not is started.
  */
 export class GroupService {
   readonly #directory: NodeDirectory;
@@ -34,28 +31,25 @@ export class GroupService {
    *   round throws
    */
   async create(request: CreateGroupRequest, signal: AbortSignal): Promise<GroupSnapshot> {
-    const { name, volumeIds, parameters, fenced } = request;
-    const intent: GroupIntent = { id: groupId(name), name, volumeIds: volumeIds.toSorted(compare), parameters };
-    const { group, away } = await this.#find(intent.id, signal);
-    if (group) {
-      confirmSame(group.intent, intent);
-      return viewOf(group.intent, await this.#finish(group, away));
+    const { name, volumeIds, parameters, fenced, barrier } = request;
+    const id = groupId(this.#homeOf(volumeIds), name);
+    const intent: GroupIntent = { id, name, volumeIds: volumeIds.toSorted(compare), parameters };
+    const existing = await this.#find(id, signal);
+    if (existing) {
+      confirmSame(existing.group, intent);
+      return viewOf(existing.group, await this.#finish(existing));
     }
-    needAnswerOf(away, nodesOf(intent));
     await this.#confirmVolumes(volumeIds, signal);
     const members = volumeIds.map((volumeId) => ({ volumeId, snapshotId: memberIdOf(intent, volumeId) }));
-    return viewOf(intent, await this.#rounds.run({ name, group: intent, members, fenced }, signal));
+    return viewOf(intent, await this.#rounds.run({ name, group: intent, members, fenced, barrier }, signal));
   }
 
   /** @throws DriverError not-found, invalid-argument (snapshot_ids are not the group's), unavailable */
   async get({ id, snapshotIds }: GroupRequest, signal: AbortSignal): Promise<GroupSnapshot> {
-    const { group, away } = await this.#find(id, signal);
-    if (!group) {
-      needAnswerOf(away, away.keys());
-      throw notFound('group snapshot', id);
-    }
-    confirmMembers(group.intent, snapshotIds);
-    return viewOf(group.intent, await this.#finish(group, away));
+    const existing = await this.#find(id, signal);
+    if (existing?.group.id !== id) throw notFound('group snapshot', id);
+    confirmMembers(existing.group, snapshotIds);
+    return viewOf(existing.group, await this.#finish(existing));
   }
 
   /**
@@ -63,48 +57,51 @@ export class GroupService {
    * @throws DriverError invalid-argument (snapshot_ids are not the group's), failed-precondition while a member is in use
    */
   async delete({ id, snapshotIds }: GroupRequest, signal: AbortSignal): Promise<void> {
-    const { group, away } = await this.#find(id, signal);
-    if (!group) {
-      needAnswerOf(away, away.keys());
-      return;
-    }
-    confirmMembers(group.intent, snapshotIds);
-    needAnswerOf(away, nodesOf(group.intent));
-    // First what was cut and never committed: a record that remains is how a retry finds the rest.
-    for (const node of missingNodes(group)) await this.#directory.agent(node).abort(tokenOf(group), signal);
-    for (const { node } of group.records) await this.#directory.agent(node).deleteGroup(id, signal);
+    const existing = await this.#find(id, signal);
+    if (existing?.group.id !== id) return;
+    confirmMembers(existing.group, snapshotIds);
+    // The home's last: as long as it is there, a retry finds the rest.
+    await Promise.all(othersOf(existing).map((node) => this.#deletePart(node, existing, signal)));
+    await this.#directory.agent(existing.node).deleteGroup(id, signal);
   }
 
-  async #find(
-    id: string,
-    signal: AbortSignal,
-  ): Promise<{ readonly group?: FoundGroup; readonly away: ReadonlyMap<NodeName, unknown> }> {
-    if (!isGroupId(id)) return { away: new Map() };
-    const { found, away } = await askEveryNode(this.#directory, (agent) => agent.getGroup(id, signal));
-    const intent = found[0]?.group;
-    return intent ? { group: { intent, records: found }, away } : { away };
+  /** What the home says of a group; its name may be that of a group with another home. */
+  async #find(id: string, signal: AbortSignal): Promise<HomeRecord | undefined> {
+    const record = await agentOf(this.#directory, 'group', id)?.getGroup(id, signal);
+    return record?.group && { ...record, group: record.group };
   }
 
   /**
-   * Commits a decided group on the nodes that a crash kept from it. With one node there is never anything to do.
-   * Not under the caller's signal: from the first commit on there is no way back.
+   * Commits a decided group on the nodes that a crash kept from it; of the others this is how their part is read.
+   * Not under the caller's signal: from the decision on there is no way back.
    */
-  async #finish(group: FoundGroup, away: ReadonlyMap<NodeName, unknown>): Promise<readonly CutRecord[]> {
-    const missing = missingNodes(group);
-    needAnswerOf(away, missing);
+  async #finish(home: HomeRecord): Promise<readonly CutRecord[]> {
     const { signal } = new AbortController();
-    const finished = missing.map(async (node) => {
+    const parts = othersOf(home).map(async (node) => {
       try {
-        return await this.#directory.agent(node).commit(tokenOf(group), signal);
+        return await this.#directory.agent(node).commit(home.token, signal);
       } catch (error) {
-        if (!hasCode(error, 'not-found')) throw error;
-        // Its part is gone, so somebody began to delete the group.
-        throw new DriverError('aborted', `group snapshot ${group.intent.id} is half deleted; delete it first`, {
-          cause: error,
-        });
+        if (!hasCode(error, 'aborted')) throw error;
+        const reason = `group snapshot ${home.group.id} is not whole on node ${node}: it is being finished or deleted`;
+        throw new DriverError('aborted', `${reason} (${messageOf(error)})`, { cause: error });
       }
     });
-    return [...group.records, ...(await Promise.all(finished))];
+    return [home, ...(await Promise.all(parts))];
+  }
+
+  async #deletePart(node: NodeName, { token, group }: HomeRecord, signal: AbortSignal): Promise<void> {
+    const agent = this.#directory.agent(node);
+    if (await agent.getGroup(group.id, signal)) await agent.deleteGroup(group.id, signal);
+    // Cut there, and never committed.
+    else await agent.abort(token, signal);
+  }
+
+  /** @throws DriverError not-found when no node there is can have made any of the volumes */
+  #homeOf(volumeIds: readonly VolumeId[]): NodeName {
+    const known = this.#directory.nodes();
+    const nodes = volumeIds.flatMap((id) => nodeOf('volume', id) ?? []).filter((node) => known.includes(node));
+    if (nodes.length === 0) throw notFound('volume', volumeIds[0] ?? '');
+    return homeOf(nodes);
   }
 
   async #confirmVolumes(volumeIds: readonly VolumeId[], signal: AbortSignal): Promise<void> {
@@ -155,17 +152,8 @@ function memberIdOf(intent: GroupIntent, volumeId: VolumeId): string {
   return memberSnapshotId(nodeOf('volume', volumeId) ?? '', intent.name, volumeId);
 }
 
-function nodesOf(intent: GroupIntent): ReadonlySet<NodeName> {
-  return new Set(intent.volumeIds.flatMap((id) => nodeOf('volume', id) ?? []));
-}
-
-function missingNodes({ intent, records }: FoundGroup): readonly NodeName[] {
-  const present = new Set(records.map(({ node }) => node));
-  return [...nodesOf(intent)].filter((node) => !present.has(node));
-}
-
-function tokenOf({ records }: FoundGroup): string {
-  return records[0]?.token ?? '';
+function othersOf({ node, group }: HomeRecord): readonly NodeName[] {
+  return [...nodesOfGroup(group)].filter((other) => other !== node);
 }
 
 function isSubset(some: readonly string[], all: readonly string[]): boolean {

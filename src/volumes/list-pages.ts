@@ -1,8 +1,8 @@
 import { DriverError } from '../core/errors.ts';
-import { type NodeName, type ParsedId, parseId } from '../core/ids.ts';
+import { type NodeName, parseId } from '../core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
-import { decodeToken, encodeToken } from './page-tokens.ts';
+import { decodeToken, encodeToken, type ListedKind } from './page-tokens.ts';
 import type { ListRequest, ListResult } from './requests.ts';
 
 /**
@@ -14,7 +14,7 @@ import type { ListRequest, ListResult } from './requests.ts';
 export async function listPages<T extends { readonly id: string }>(
   directory: NodeDirectory,
   nodes: readonly NodeName[],
-  kind: ParsedId['kind'],
+  kind: ListedKind,
   { startingToken, maxEntries }: ListRequest,
   fetch: (agent: NodeAgent, page: PageRequest) => Promise<Page<T>>,
 ): Promise<ListResult<T>> {
@@ -40,7 +40,7 @@ export async function listPages<T extends { readonly id: string }>(
   return { items, nextToken: '' };
 }
 
-function startOf(kind: ParsedId['kind'], token: string): { readonly id: string; readonly node: NodeName } {
+function startOf(kind: ListedKind, token: string): { readonly id: string; readonly node: NodeName } {
   const id = decodeToken(kind, token);
   const parsed = parseId(id);
   if (!parsed) throw new DriverError('internal', 'a token was accepted whose id has no node');

@@ -19,14 +19,14 @@ export interface Answers<T> {
 }
 
 /**
- * Asks every node at once. A name says nothing about its node, so this is how a retry finds what an earlier call made.
+ * Asks these nodes at once. A name says nothing about its node, so this is how a retry finds what an earlier call made.
  * @throws whatever a node throws, except that it is away
  */
-export async function askEveryNode<T>(
+export async function askNodes<T>(
   directory: NodeDirectory,
+  nodes: readonly NodeName[],
   ask: (agent: NodeAgent) => Promise<T | undefined>,
 ): Promise<Answers<T>> {
-  const nodes = directory.nodes();
   const outcomes = await Promise.allSettled(nodes.map(async (node) => ask(directory.agent(node))));
   const away = new Map<NodeName, unknown>();
   const found: T[] = [];

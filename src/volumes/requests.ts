@@ -40,6 +40,8 @@ export interface CreateGroupRequest {
   readonly parameters: Readonly<Record<string, string>>;
   /** False only in the test build. */
   readonly fenced: boolean;
+  /** False only in the test build. */
+  readonly barrier: boolean;
 }
 
 /** A group, and the ids of the snapshots that the caller takes for its members. */

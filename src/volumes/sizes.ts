@@ -1,9 +1,7 @@
+import type { VolumeLimits } from '../core/backend.ts';
 import { type Bytes, formatBytes, GiB, maxBytes, minBytes, roundUp } from '../core/bytes.ts';
 import { DriverError } from '../core/errors.ts';
-import type { NodeAgent } from '../core/node-agent.ts';
 import type { CapacityRange } from './requests.ts';
-
-type Limits = NodeAgent['limits'];
 
 /** Size of a volume when the caller asks for none (CSI specification, CreateVolume: implementation-defined). */
 export const DEFAULT_VOLUME_BYTES: Bytes = GiB;
@@ -13,7 +11,7 @@ export const DEFAULT_VOLUME_BYTES: Bytes = GiB;
  * @param sourceBytes size of the content source: the least that a copy of it can have
  * @throws DriverError out-of-range when no size that the backend can make is in the range
  */
-export function sizeOfNewVolume(range: CapacityRange, limits: Limits, sourceBytes?: Bytes): Bytes {
+export function sizeOfNewVolume(range: CapacityRange, limits: VolumeLimits, sourceBytes?: Bytes): Bytes {
   const { requiredBytes, limitBytes } = range;
   if (sourceBytes !== undefined && limitBytes !== undefined && limitBytes < sourceBytes) {
     throw outOfRange(`limit_bytes is ${show(limitBytes)}, less than the source's ${show(sourceBytes)}`);
@@ -27,7 +25,7 @@ export function sizeOfNewVolume(range: CapacityRange, limits: Limits, sourceByte
  * ControllerExpandVolume), unless the limit forbids that.
  * @throws DriverError out-of-range
  */
-export function sizeAfterExpansion(range: CapacityRange, limits: Limits, currentBytes: Bytes): Bytes {
+export function sizeAfterExpansion(range: CapacityRange, limits: VolumeLimits, currentBytes: Bytes): Bytes {
   const { requiredBytes = 0n, limitBytes } = range;
   if (limitBytes !== undefined && currentBytes > limitBytes) {
     throw outOfRange(
@@ -42,12 +40,12 @@ export function isInRange(range: CapacityRange, bytes: Bytes): boolean {
   return bytes >= (range.requiredBytes ?? 0n) && (range.limitBytes === undefined || bytes <= range.limitBytes);
 }
 
-function defaultSize(limitBytes: Bytes | undefined, { sizeGranularity }: Limits): Bytes {
+function defaultSize(limitBytes: Bytes | undefined, { sizeGranularity }: VolumeLimits): Bytes {
   if (limitBytes === undefined) return DEFAULT_VOLUME_BYTES;
   return minBytes(DEFAULT_VOLUME_BYTES, limitBytes - (limitBytes % sizeGranularity));
 }
 
-function fitted(wanted: Bytes, limitBytes: Bytes | undefined, limits: Limits): Bytes {
+function fitted(wanted: Bytes, limitBytes: Bytes | undefined, limits: VolumeLimits): Bytes {
   const { sizeGranularity, minVolumeBytes, maxVolumeBytes } = limits;
   const size = roundUp(maxBytes(wanted, minVolumeBytes), sizeGranularity);
   if (size > maxVolumeBytes) {

@@ -4,7 +4,7 @@ import type { NodeDirectory } from '../core/node-agent.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { RoundCoordinator } from '../fence/coordinator.ts';
 import { listPages } from './list-pages.ts';
-import { agentOf, askEveryNode, needAnswerOf } from './nodes.ts';
+import { agentOf } from './nodes.ts';
 import { decodeToken } from './page-tokens.ts';
 import { isAllowedOn } from './placement.ts';
 import type { CreateSnapshotRequest, ListResult, ListSnapshotsRequest, Placement } from './requests.ts';
@@ -24,19 +24,15 @@ export class SnapshotService {
 
   /**
    * Find by name; same source: answer it, also when its volume has gone since; other source: `already-exists`; none: a
-   * round of one member.
+   * round of one member. Asked is the node of the source alone, so of one name there may be a snapshot on each node.
    * @throws DriverError already-exists, not-found (volume), resource-exhausted (space, or topology), and what a round throws
    */
   async create(request: CreateSnapshotRequest, signal: AbortSignal): Promise<Snapshot> {
     const { name, sourceVolumeId } = request;
-    const { found, away } = await askEveryNode(this.#directory, (agent) =>
-      agent.getSnapshot(snapshotId(agent.node, name), signal),
-    );
-    if (found[0]) return confirmSame(found[0], request);
-
     const agent = agentOf(this.#directory, 'volume', sourceVolumeId);
     if (!agent) throw notFound('volume', sourceVolumeId);
-    needAnswerOf(away, [agent.node]);
+    const existing = await agent.getSnapshot(snapshotId(agent.node, name), signal);
+    if (existing) return confirmSame(existing, request);
     if (!(await agent.getVolume(sourceVolumeId, signal))) throw notFound('volume', sourceVolumeId);
     confirmUsable(request.placement, agent.node);
 

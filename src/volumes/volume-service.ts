@@ -1,12 +1,20 @@
+import type { VolumeLimits } from '../core/backend.ts';
 import { type Bytes, maxBytes, minBytes } from '../core/bytes.ts';
 import { DriverError, hasCode, invalidArgument, messageOf, notFound } from '../core/errors.ts';
 import { type NodeName, type VolumeId, volumeId } from '../core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
 import { type Content, type ContentSource, type FsType, MIN_FILESYSTEM_BYTES, type Volume } from '../core/volume.ts';
 import { listPages } from './list-pages.ts';
-import { agentOf, askEveryNode, needAnswerOf } from './nodes.ts';
-import { candidates, type Pin } from './placement.ts';
-import type { AvailableCapacity, CapacityRange, CreateVolumeRequest, ListRequest, ListResult } from './requests.ts';
+import { agentOf, askNodes, needAnswerOf } from './nodes.ts';
+import { candidates, isAllowedOn, type Pin } from './placement.ts';
+import type {
+  AvailableCapacity,
+  CapacityRange,
+  CreateVolumeRequest,
+  ListRequest,
+  ListResult,
+  Placement,
+} from './requests.ts';
 import { confirmSameVolume } from './same-volume.ts';
 import { sizeAfterExpansion, sizeOfNewVolume } from './sizes.ts';
 
@@ -34,16 +42,24 @@ export class VolumeService {
    *   invalid-argument (source does not fit), unavailable
    */
   async create(request: CreateVolumeRequest, signal: AbortSignal): Promise<Volume> {
-    const { found, away } = await askEveryNode(this.#directory, (agent) =>
-      agent.getVolume(volumeId(agent.node, request.name), signal),
+    const { placement, name } = request;
+    const known = this.#directory.nodes();
+    const allowed = known.filter((node) => isAllowedOn(placement, node));
+    const { found, away } = await askNodes(this.#directory, allowed, (agent) =>
+      agent.getVolume(volumeId(agent.node, name), signal),
     );
     if (found[0]) return confirmSameVolume(found[0], request);
 
     const source = request.source && (await this.#findSource(request.source, request, signal));
-    const nodes = candidates(request.placement, this.#directory.nodes(), source);
+    const nodes = candidates(placement, known, source);
     // Whether a candidate that is away has the volume already is not known: making a second one elsewhere would leak it.
     needAnswerOf(away, nodes);
-    return await this.#createOnFirst(nodes, request, source?.sizeBytes, signal);
+    return await this.#createOnFirst(
+      await this.#bestFirst(nodes, placement, signal),
+      request,
+      source?.sizeBytes,
+      signal,
+    );
   }
 
   /** Of an id that is unknown or not ours: succeeds. @throws DriverError failed-precondition while it is in use */
@@ -70,7 +86,7 @@ export class VolumeService {
     const agent = agentOf(this.#directory, 'volume', id);
     const volume = await agent?.getVolume(id, signal);
     if (!agent || !volume) throw notFound('volume', id);
-    const size = sizeAfterExpansion(range, agent.limits, volume.capacityBytes);
+    const size = sizeAfterExpansion(range, await agent.limits(signal), volume.capacityBytes);
     // Also when it has that size already: an earlier call may have died between the image and its device.
     return await agent.expandVolume(id, size, signal);
   }
@@ -84,7 +100,7 @@ export class VolumeService {
       if (!this.#directory.nodes().includes(node)) return NO_CAPACITY;
       return await capacityOf(this.#directory.agent(node), signal);
     }
-    const { found } = await askEveryNode(this.#directory, (agent) => capacityOf(agent, signal));
+    const { found } = await askNodes(this.#directory, this.#directory.nodes(), (agent) => capacityOf(agent, signal));
     const [first, ...others] = found;
     if (!first) return NO_CAPACITY;
     return others.reduce(
@@ -97,8 +113,26 @@ export class VolumeService {
     );
   }
 
-  async #createOnFirst(
+  /** What is preferred keeps its order; of the rest, who has most room comes first. */
+  async #bestFirst(
     nodes: readonly [NodeName, ...NodeName[]],
+    { preferred }: Placement,
+    signal: AbortSignal,
+  ): Promise<readonly NodeName[]> {
+    const rest = nodes.filter((node) => !preferred.includes(node));
+    if (rest.length < 2) return nodes;
+    const { found } = await askNodes(this.#directory, rest, async (agent) => ({
+      node: agent.node,
+      availableBytes: (await agent.capacity(signal)).availableBytes,
+    }));
+    const roomOf = new Map(found.map(({ node, availableBytes }) => [node, availableBytes]));
+    const room = (node: NodeName) => roomOf.get(node) ?? -1n;
+    const byRoom = rest.toSorted((a, b) => (room(a) === room(b) ? 0 : room(a) > room(b) ? -1 : 1));
+    return [...nodes.filter((node) => preferred.includes(node)), ...byRoom];
+  }
+
+  async #createOnFirst(
+    nodes: readonly NodeName[],
     request: CreateVolumeRequest,
     sourceBytes: Bytes | undefined,
     signal: AbortSignal,
@@ -107,7 +141,7 @@ export class VolumeService {
     for (const node of nodes) {
       const agent = this.#directory.agent(node);
       const { name, range, source, parameters, fsType } = request;
-      const capacityBytes = sizeOfNewVolume(range, limitsFor(agent.limits, fsType), sourceBytes);
+      const capacityBytes = sizeOfNewVolume(range, limitsFor(await agent.limits(signal), fsType), sourceBytes);
       const spec = { id: volumeId(node, name), name, capacityBytes, ...(source && { source }), parameters };
       try {
         return await agent.createVolume(spec, signal);
@@ -143,7 +177,7 @@ export class VolumeService {
 }
 
 /** A volume is at least as large as the filesystem needs that will be made on it. */
-function limitsFor(limits: NodeAgent['limits'], fsType: FsType | undefined): NodeAgent['limits'] {
+function limitsFor(limits: VolumeLimits, fsType: FsType | undefined): VolumeLimits {
   const { sizeGranularity, minVolumeBytes, maxVolumeBytes } = limits;
   const least = fsType === undefined ? minVolumeBytes : maxBytes(minVolumeBytes, MIN_FILESYSTEM_BYTES[fsType]);
   return { sizeGranularity, minVolumeBytes: least, maxVolumeBytes };
@@ -153,7 +187,7 @@ const NO_CAPACITY: AvailableCapacity = { availableBytes: 0n, maxVolumeBytes: 0n,
 
 async function capacityOf(agent: NodeAgent, signal: AbortSignal): Promise<AvailableCapacity> {
   const { availableBytes } = await agent.capacity(signal);
-  const { sizeGranularity, minVolumeBytes, maxVolumeBytes } = agent.limits;
+  const { sizeGranularity, minVolumeBytes, maxVolumeBytes } = await agent.limits(signal);
   const usable = maxBytes(0n, availableBytes - (availableBytes % sizeGranularity));
   return { availableBytes: usable, maxVolumeBytes: minBytes(usable, maxVolumeBytes), minVolumeBytes };
 }

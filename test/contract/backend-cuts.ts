@@ -11,12 +11,12 @@ import {
   cutUntil,
   evidenceFor,
   fill,
+  HOME_ELSEWHERE,
   idOf,
   type MakePool,
   memberIdOf,
   NEVER,
   NODE,
-  OTHER_NODE,
   pages,
   planOf,
   singlePlanOf,
@@ -65,7 +65,7 @@ export function cutContract(makePool: MakePool): void {
         heldBytes: expect.any(BigInt),
         content: i === 0 ? { kind: 'filesystem', fsType: 'ext4', identity: 'own' } : { kind: 'blank' },
         createdAt: expect.any(Number),
-        groupId: groupId('group'),
+        groupId: groupId(NODE, 'group'),
       })),
     });
     for (const { createdAt } of record.snapshots) {
@@ -83,7 +83,7 @@ export function cutContract(makePool: MakePool): void {
     expect(await backend.commitCut(plan.token)).toEqual(record);
     const later = await pool.open();
     await expectSeen(later, plan, record.snapshots);
-    expect(await later.getGroup(groupId('group'))).toEqual(record);
+    expect(await later.getGroup(groupId(NODE, 'group'))).toEqual(record);
     expect(await later.commitCut(plan.token)).toEqual(record);
     await expect(later.abortCut(plan.token)).rejects.toMatchObject({ code: 'failed-precondition' });
     await expectSeen(later, plan, record.snapshots);
@@ -174,8 +174,8 @@ export function cutContract(makePool: MakePool): void {
     await expectUnseen(backend, plan);
   });
 
-  describe('sealed, of a group that has members on other nodes too', () => {
-    const stranger = volumeId(OTHER_NODE, 'stranger');
+  describe('sealed, of a group whose home is another node', () => {
+    const stranger = volumeId(HOME_ELSEWHERE, 'stranger');
     const sealed = async () => {
       const { pool, backend, volumes } = await open();
       const plan = planOf('group', volumes, [stranger]);
@@ -183,12 +183,14 @@ export function cutContract(makePool: MakePool): void {
       return { pool, plan, backend: await pool.open() };
     };
 
-    test('waits for its coordinator through a crash, unseen, and can be committed', async () => {
+    test('waits for its decision through a crash, unseen, and can be committed', async () => {
       const { pool, plan, backend } = await sealed();
       await using _pool = pool;
       await expectUnseen(backend, plan);
+      expect(await backend.sealedCuts()).toEqual([{ token: plan.token, group: plan.group }]);
       const again = await pool.open();
       const record = await again.commitCut(plan.token);
+      expect(await again.sealedCuts()).toEqual([]);
       expect(record).toMatchObject({ token: plan.token, group: plan.group, evidence: evidenceFor(plan) });
       await expectSeen(again, plan, record.snapshots);
       await expectSeen(await pool.open(), plan, record.snapshots);
@@ -198,8 +200,23 @@ export function cutContract(makePool: MakePool): void {
       const { pool, plan, backend } = await sealed();
       await using _pool = pool;
       await backend.abortCut(plan.token);
+      expect(await backend.sealedCuts()).toEqual([]);
       await expect(backend.commitCut(plan.token)).rejects.toMatchObject(aborted);
-      await expectUnseen(await pool.open(), plan);
+      const later = await pool.open();
+      await expectUnseen(later, plan);
+      expect(await later.sealedCuts()).toEqual([]);
+    });
+
+    test('is gone after a crash of the home itself: nobody had decided', async () => {
+      const { pool, backend, volumes } = await open();
+      await using _pool = pool;
+      const plan = planOf('group', volumes, [volumeId('node-z', 'stranger')]);
+      await cutUntil(backend, plan, 'seal');
+      expect(await backend.sealedCuts()).toEqual([{ token: plan.token, group: plan.group }]);
+      const later = await crash(pool, backend, plan);
+      expect(await later.sealedCuts()).toEqual([]);
+      await expect(later.commitCut(plan.token)).rejects.toMatchObject(aborted);
+      await expectUnseen(later, plan);
     });
 
     test('but not before it was sealed', async () => {
@@ -222,14 +239,14 @@ export function cutContract(makePool: MakePool): void {
       await expect(backend.deleteSnapshot(id)).rejects.toMatchObject({ code: 'failed-precondition' });
     }
     await expectSeen(backend, plan, snapshots);
-    await backend.deleteGroup(groupId('group'));
-    await backend.deleteGroup(groupId('group'));
+    await backend.deleteGroup(groupId(NODE, 'group'));
+    await backend.deleteGroup(groupId(NODE, 'group'));
     for (const { id } of snapshots) await backend.deleteSnapshot(id);
     await expectUnseen(backend, plan);
     const later = await pool.open();
     await expectUnseen(later, plan);
-    await later.deleteGroup(groupId('group'));
-    await later.deleteGroup(groupId('never was'));
+    await later.deleteGroup(groupId(NODE, 'group'));
+    await later.deleteGroup(groupId(NODE, 'never was'));
   });
 
   test('of one volume is a snapshot of its own', async () => {
@@ -270,7 +287,7 @@ export function cutContract(makePool: MakePool): void {
     const [one = ''] = volumes;
     await cut(backend, singlePlanOf('single', one));
     await expectPages(pool, backend, one, 13, 5);
-    await backend.deleteGroup(groupId('group-2'));
+    await backend.deleteGroup(groupId(NODE, 'group-2'));
     await expectPages(pool, backend, one, 10, 4);
     expect(await backend.listSnapshots({ sourceVolumeId: idOf('nobody') }, {})).toEqual({ items: [] });
   });
@@ -308,7 +325,7 @@ async function expectPages(
 /** Nothing of the round can be found, by any way of looking. */
 async function expectUnseen(backend: Backend, plan: RoundPlan): Promise<void> {
   expect(await backend.listSnapshots({}, {})).toEqual({ items: [] });
-  expect(await backend.getGroup(groupId(plan.name))).toBeUndefined();
+  expect(await backend.getGroup(groupId(NODE, plan.name))).toBeUndefined();
   for (const { volumeId: sourceVolumeId, snapshotId } of plan.members) {
     expect(await backend.getSnapshot(snapshotId)).toBeUndefined();
     expect(await backend.listSnapshots({ sourceVolumeId }, {})).toEqual({ items: [] });
@@ -318,7 +335,7 @@ async function expectUnseen(backend: Backend, plan: RoundPlan): Promise<void> {
 async function expectSeen(backend: Backend, plan: RoundPlan, snapshots: readonly Snapshot[]): Promise<void> {
   expect(snapshots.map(({ id }) => id)).toEqual(plan.members.map(({ volumeId: id }) => memberIdOf(plan.name, id)));
   expect((await backend.listSnapshots({}, {})).items.toSorted(byId)).toEqual(snapshots.toSorted(byId));
-  expect((await backend.getGroup(groupId(plan.name)))?.snapshots).toEqual(snapshots);
+  expect((await backend.getGroup(groupId(NODE, plan.name)))?.snapshots).toEqual(snapshots);
   for (const snapshot of snapshots) expect(await backend.getSnapshot(snapshot.id)).toEqual(snapshot);
 }
 

@@ -2,8 +2,16 @@
 import { open } from 'node:fs/promises';
 import type { AttachedDevice, Backend } from '../../src/core/backend.ts';
 import { type Bytes, MiB } from '../../src/core/bytes.ts';
-import { groupId, memberSnapshotId, type SnapshotId, snapshotId, type VolumeId, volumeId } from '../../src/core/ids.ts';
-import { type MemberEvidence, newToken, type RoundPlan } from '../../src/core/round.ts';
+import {
+  groupId,
+  homeOf,
+  memberSnapshotId,
+  type SnapshotId,
+  snapshotId,
+  type VolumeId,
+  volumeId,
+} from '../../src/core/ids.ts';
+import { type MemberEvidence, newToken, nodesOfGroup, type RoundPlan } from '../../src/core/round.ts';
 import type { CutRecord } from '../../src/core/snapshot.ts';
 import type { ContentSource, VolumeSpec } from '../../src/core/volume.ts';
 
@@ -25,7 +33,8 @@ export interface ContractPool extends AsyncDisposable {
 export type MakePool = (options?: PoolOptions) => Promise<ContractPool>;
 
 export const NODE = 'node-a';
-export const OTHER_NODE = 'node-b';
+/** Whose name makes it the home of a group that has members there too. */
+export const HOME_ELSEWHERE = 'node-0';
 export const NEVER = new AbortController().signal;
 export const BLOCK = 4096;
 
@@ -110,7 +119,12 @@ export function planOf(name: string, volumes: readonly VolumeId[], elsewhere: re
   return {
     token: newToken(),
     name,
-    group: { id: groupId(name), name, volumeIds: all, parameters: { for: 'the contract' } },
+    group: {
+      id: groupId(homeOf(nodesOfGroup({ volumeIds: all })), name),
+      name,
+      volumeIds: all,
+      parameters: { for: 'the contract' },
+    },
     members: volumes.map((id) => ({ volumeId: id, snapshotId: memberIdOf(name, id) })),
     leaseMs: 1000,
     fenced: true,

@@ -1,6 +1,7 @@
 /** A node's storage as the driver composes it, with what a test wants to look at. */
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { SingleNodeDirectory } from '../../src/agent/local-agent.ts';
 import { openStorage } from '../../src/app/driver.ts';
 import type { OptionValues } from '../../src/app/options.ts';
 import type { AttachedDevice, Backend } from '../../src/core/backend.ts';
@@ -10,7 +11,8 @@ import type { NodeAgent, NodeDirectory } from '../../src/core/node-agent.ts';
 import type { LogFields, Logger, Metrics } from '../../src/core/observe.ts';
 import { newToken, type RoundPlan } from '../../src/core/round.ts';
 import type { ContentSource, FsType, Volume } from '../../src/core/volume.ts';
-import { RoundCoordinator, type RoundRequest } from '../../src/fence/coordinator.ts';
+import { RoundCoordinator } from '../../src/fence/coordinator.ts';
+import type { RoundRequest } from '../../src/fence/led-round.ts';
 import { makeFilesystem } from '../../src/host/filesystem.ts';
 import type { Scratch } from './scratch.ts';
 
@@ -56,8 +58,9 @@ export class LogLines implements Logger {
 class FrozenGauge implements Metrics {
   frozen = 0;
   readonly rpc = ignore;
-  readonly roundCommitted = ignore;
-  readonly roundAborted = ignore;
+  readonly agentCall = ignore;
+  readonly round = ignore;
+  readonly leaseLost = ignore;
   readonly pool = ignore;
 
   frozenNow(members: number): void {
@@ -85,8 +88,8 @@ export class Rig implements AsyncDisposable {
   ) {
     this.dataDir = dataDir;
     this.backend = storage.backend;
-    this.directory = storage.directory;
-    this.agent = storage.directory.agent(NODE);
+    this.agent = storage.agent;
+    this.directory = new SingleNodeDirectory(storage.agent);
     this.log = log;
     this.leaseMs = leaseMs;
     this.#gauge = gauge;
@@ -152,7 +155,7 @@ export class Rig implements AsyncDisposable {
   }
 
   groupRequest(name: string, volumes: readonly VolumeId[], fenced = true): RoundRequest {
-    const group = { id: groupId(name), name, volumeIds: volumes.toSorted(compare), parameters: {} };
+    const group = { id: groupId(NODE, name), name, volumeIds: volumes.toSorted(compare), parameters: {} };
     return { name, group, members: members(name, volumes), fenced };
   }
 
@@ -168,7 +171,8 @@ export class Rig implements AsyncDisposable {
   coordinator(directory: NodeDirectory = this.directory): RoundCoordinator {
     return new RoundCoordinator(directory, this.leaseMs, {
       committed: () => undefined,
-      aborted: (_request, _token, reason) => void this.aborted.push(reason),
+      aborted: (_story, reason) => void this.aborted.push(reason),
+      unfinished: () => undefined,
     });
   }
 

@@ -1,6 +1,7 @@
 /** `cofferdam serve`: all CSI services on one socket, with the agent in the process. */
 import { once } from 'node:events';
 import { realpath } from 'node:fs/promises';
+import { SingleNodeDirectory } from '../../agent/local-agent.ts';
 import { BACKENDS } from '../../backends/registry.ts';
 import { invalidArgument } from '../../core/errors.ts';
 import { armFailpoints } from '../../core/failpoint.ts';
@@ -65,7 +66,7 @@ async function startDriver(options: ServeOptions, logger: Logger): Promise<Async
     await serve({
       address: socketOf(options.endpoint),
       services: servicesOf({ ...options, dataDir }, storage, logger, metrics),
-      interceptors: csiInterceptors({ logger, metrics, ready: () => true }),
+      interceptors: csiInterceptors({ logger, metrics, ready: () => true, nodeLocks: storage.locks }),
       drainMs: DRAIN_MS,
     }),
   );
@@ -78,7 +79,8 @@ async function startDriver(options: ServeOptions, logger: Logger): Promise<Async
   return resources.move();
 }
 
-function servicesOf(options: ServeOptions, { backend, directory }: NodeStorage, logger: Logger, metrics: Metrics) {
+function servicesOf(options: ServeOptions, { backend, agent }: NodeStorage, logger: Logger, metrics: Metrics) {
+  const directory = new SingleNodeDirectory(agent);
   const coordinator = new RoundCoordinator(directory, options.leaseMs, observeRounds(logger, metrics));
   return csiServices({
     volumes: new VolumeService(directory),
@@ -104,7 +106,9 @@ interface Measuring {
 async function measure(address: string | undefined): Promise<Measuring> {
   if (address === undefined) {
     const ignore = () => undefined;
-    return { metrics: { rpc: ignore, roundCommitted: ignore, roundAborted: ignore, frozenNow: ignore, pool: ignore } };
+    return {
+      metrics: { rpc: ignore, agentCall: ignore, round: ignore, leaseLost: ignore, frozenNow: ignore, pool: ignore },
+    };
   }
   const [{ PrometheusMetrics }, { serveMetrics }] = await Promise.all([
     import('../../obs/metrics.ts'),

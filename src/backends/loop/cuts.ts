@@ -12,7 +12,7 @@ import type { Clock } from '../../core/clock.ts';
 import { DriverError, isErrno, notFound } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { NodeName, VolumeId } from '../../core/ids.ts';
-import { type MemberEvidence, type RoundPlan, type RoundToken, spansNodes } from '../../core/round.ts';
+import { isDecidedElsewhere, type MemberEvidence, type RoundPlan, type RoundToken } from '../../core/round.ts';
 import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
 import { renameDurably, syncFolders, unlinkDurably, writeFileWhole } from '../../host/durable-file.ts';
 import { exists } from '../../host/exists.ts';
@@ -100,7 +100,8 @@ export class Cuts {
     await writeFileWhole(this.#record(token, SEALED), encodeCut(record), syncAll([...clones.values()]));
     await opened.disposeAsync();
     // Else a power cut before the commit takes the cut away, as the sweep would.
-    if (spansNodes(group, this.#node)) await syncFolders([this.#layout.cut(token), this.#layout.cuts]);
+    if (isDecidedElsewhere(group, this.#node)) await syncFolders([this.#layout.cut(token), this.#layout.cuts]);
+    this.#store.putSealed(record);
     await failpoint('snapshot.sealed');
   }
 
@@ -122,6 +123,7 @@ export class Cuts {
     }
     await this.#open.get(token)?.opened.disposeAsync();
     this.#open.delete(token);
+    this.#store.removeSealed(token);
     await this.#trash.discard(this.#layout.cut(token));
   }
 

@@ -9,7 +9,8 @@ import { hasCode } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { NodeName } from '../../core/ids.ts';
 import type { Logger } from '../../core/observe.ts';
-import { spansNodes } from '../../core/round.ts';
+import { isDecidedElsewhere, type RoundToken } from '../../core/round.ts';
+import type { CutRecord } from '../../core/snapshot.ts';
 import { exists } from '../../host/exists.ts';
 import { detachLoop, findLoops, listLoops } from '../../host/loop.ts';
 import { mountsOfDevice } from '../../host/mount-table.ts';
@@ -18,15 +19,17 @@ import { COMMITTED, type Layout, SEALED, TOKEN, VOLUME_FILE } from './layout.ts'
 import type { Trash } from './trash.ts';
 
 /** What `writeFileDurably` leaves when the machine dies between write and rename. */
-const UNFINISHED_RECORD = /^\.(vol-[a-z2-7]{26}|sealed|committed)\.json\.[0-9a-f]+\.tmp$/;
+const UNFINISHED_RECORD = /^\.vol-[a-z2-7]{26}\.json\.[0-9a-f]+\.tmp$/;
 
-export async function sweep(layout: Layout, node: NodeName, trash: Trash, log: Logger): Promise<void> {
+/** @returns the sealed cuts that stay, because another node decides over them */
+export async function sweep(layout: Layout, node: NodeName, trash: Trash, log: Logger): Promise<readonly CutRecord[]> {
   await sweepVolumes(layout, trash, log);
   await failpoint('sweep.volumes');
-  await sweepCuts(layout, node, trash, log);
+  const undecided = await sweepCuts(layout, node, trash, log);
   await failpoint('sweep.cuts');
   await sweepDevices(layout, log);
   await trash.emptyLeftovers();
+  return undecided;
 }
 
 /** An image without its record was never acknowledged, or its deletion was. */
@@ -49,25 +52,30 @@ async function sweepVolumes(layout: Layout, trash: Trash, log: Logger): Promise<
 }
 
 /** A cut without a commit: see `Backend.sealCut` for the one kind that stays. */
-async function sweepCuts(layout: Layout, node: NodeName, trash: Trash, log: Logger): Promise<void> {
+async function sweepCuts(layout: Layout, node: NodeName, trash: Trash, log: Logger): Promise<readonly CutRecord[]> {
+  const undecided: CutRecord[] = [];
   for (const token of await readdir(layout.cuts)) {
     if (!TOKEN.test(token)) continue;
     const folder = layout.cut(token);
     // Without a thread, as `Store.load` reads: there are thousands. A folder that can't be read is not swept.
     if (readdirSync(folder).includes(COMMITTED)) continue;
-    if (await waitsForItsCoordinator(path.join(folder, SEALED), node)) continue;
+    const sealed = await readSealed(path.join(folder, SEALED), token);
+    if (sealed && isDecidedElsewhere(sealed.group, node)) {
+      undecided.push(sealed);
+      continue;
+    }
     log.info({ token }, 'removing a cut that was never committed');
     await trash.discard(folder);
   }
+  return undecided;
 }
 
-async function waitsForItsCoordinator(sealed: string, node: NodeName): Promise<boolean> {
-  if (!(await exists(sealed))) return false;
+async function readSealed(file: string, token: RoundToken): Promise<CutRecord | undefined> {
+  if (!(await exists(file))) return undefined;
   try {
-    const { group } = decodeCut(await readFile(sealed, 'utf8'), sealed, path.basename(path.dirname(sealed)));
-    return spansNodes(group, node);
+    return decodeCut(await readFile(file, 'utf8'), file, token);
   } catch (error) {
-    if (hasCode(error, 'data-loss')) return false; // never sealed for good, so never promised
+    if (hasCode(error, 'data-loss')) return undefined; // never sealed for good, so never promised
     throw error;
   }
 }

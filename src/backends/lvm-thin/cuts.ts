@@ -110,6 +110,7 @@ export class Cuts {
     const record: CutRecord = { token, node: this.#node, ...(group && { group }), snapshots, evidence };
     const tags = [SEALED_TAG, ...recordTags(encodeCut(record))];
     await this.#tagLeader(record, ['--deltag', PENDING_TAG, ...tags.flatMap((tag) => ['--addtag', tag])]);
+    this.#store.putSealed(record);
     await failpoint('snapshot.sealed');
   }
 
@@ -131,6 +132,7 @@ export class Cuts {
     }
     this.#open.get(token)?.hold[Symbol.dispose]();
     this.#open.delete(token);
+    this.#store.removeSealed(token);
     await this.#remove(token);
   }
 

@@ -14,7 +14,11 @@ export class Store extends PoolIndex {
       if (!VOLUME_NAME.test(name) || tags.includes(PENDING_TAG)) continue;
       store.putVolume(decodeVolume(recordIn(tags) ?? '', name, name));
     }
-    for (const { record, sealed } of cutsIn(listed)) if (record && !sealed) store.putCut(record);
+    for (const { record, sealed } of cutsIn(listed)) {
+      if (!record) continue;
+      if (sealed) store.putSealed(record);
+      else store.putCut(record);
+    }
     return store;
   }
 }

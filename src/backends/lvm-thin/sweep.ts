@@ -6,7 +6,7 @@
 import { failpoint } from '../../core/failpoint.ts';
 import type { NodeName } from '../../core/ids.ts';
 import type { Logger } from '../../core/observe.ts';
-import { spansNodes } from '../../core/round.ts';
+import { isDecidedElsewhere } from '../../core/round.ts';
 import { listMapped } from '../../host/device-mapper.ts';
 import { probeName, readOnlyName } from './devices.ts';
 import { PENDING_TAG, VOLUME_NAME } from './layout.ts';
@@ -26,7 +26,7 @@ export async function sweep(pool: Pool, node: NodeName, log: Logger): Promise<vo
   await failpoint('sweep.volumes');
   for (const { token, members, record, sealed } of cutsIn(listed)) {
     // See `Backend.sealCut` for the one kind that stays.
-    if (record && (!sealed || spansNodes(record.group, node))) continue;
+    if (record && (!sealed || isDecidedElsewhere(record.group, node))) continue;
     log.info({ token }, 'removing a cut that was never committed');
     await pool.change(['lvremove', '-y', ...members.map(({ name }) => lvm.pathOf(name))]);
   }

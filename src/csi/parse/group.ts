@@ -8,13 +8,23 @@ import { parseParameters } from './parameters.ts';
 
 /** The negative control of `prove`: a group without its fence. Unknown, and so refused, outside of the test build. */
 export const NO_FENCE_PARAMETER = `${DRIVER_NAME}/test-no-fence`;
+/** That of the fence across nodes: every node by itself. */
+export const NO_BARRIER_PARAMETER = `${DRIVER_NAME}/test-no-barrier`;
+
+const TEST_PARAMETERS = TEST_BUILD ? [NO_FENCE_PARAMETER, NO_BARRIER_PARAMETER] : [];
 
 export function parseCreateGroup(wire: CreateVolumeGroupSnapshotRequest__Output): CreateGroupRequest {
   const name = requiredName('name', wire.name);
   const volumeIds = requiredIds('source_volume_ids', wire.sourceVolumeIds);
-  const parameters = parseParameters('parameters', wire.parameters, TEST_BUILD ? [NO_FENCE_PARAMETER] : []);
+  const parameters = parseParameters('parameters', wire.parameters, TEST_PARAMETERS);
   checkUnusedMaps({ secrets: wire.secrets });
-  return { name, volumeIds, parameters, fenced: !isUnfenced(parameters[NO_FENCE_PARAMETER]) };
+  return {
+    name,
+    volumeIds,
+    parameters,
+    fenced: !isSwitchedOn(NO_FENCE_PARAMETER, parameters),
+    barrier: !isSwitchedOn(NO_BARRIER_PARAMETER, parameters),
+  };
 }
 
 /**
@@ -32,8 +42,9 @@ export function parseGroupRequest(wire: {
   return { id, snapshotIds };
 }
 
-function isUnfenced(value: string | undefined): boolean {
+function isSwitchedOn(parameter: string, parameters: Readonly<Record<string, string>>): boolean {
+  const value = parameters[parameter];
   if (value === undefined || value === 'false') return false;
   if (value === 'true') return true;
-  throw invalidArgument('parameters', `${NO_FENCE_PARAMETER} is "true" or "false"`);
+  throw invalidArgument('parameters', `${parameter} is "true" or "false"`);
 }

@@ -244,7 +244,9 @@ function goodRequests({ idle, other, snapshot, group, members }: Ids): Fixture['
     ControllerGetVolume: [{ volume_id: idle }],
     ControllerModifyVolume: [{ volume_id: idle, secrets, mutable_parameters: { a: 'b' } }],
     CreateVolumeGroupSnapshot: [{ name: 'made by the fuzz', source_volume_ids: [idle, other], secrets, parameters }],
-    DeleteVolumeGroupSnapshot: [{ group_snapshot_id: groupId('nobody'), snapshot_ids: [NO_SNAPSHOT], secrets }],
+    DeleteVolumeGroupSnapshot: [
+      { group_snapshot_id: groupId(NODE_NAME, 'nobody'), snapshot_ids: [NO_SNAPSHOT], secrets },
+    ],
     GetVolumeGroupSnapshot: [{ group_snapshot_id: group, snapshot_ids: members, secrets }],
   };
 }

@@ -13,7 +13,7 @@ export const TARGETS = numbered('t', 2);
 export const idOf = {
   volume: (name: string) => volumeId(NODE_NAME, name),
   snapshot: (name: string) => snapshotId(NODE_NAME, name),
-  group: (name: string) => groupId(name),
+  group: (name: string) => groupId(NODE_NAME, name),
   members: (name: string, members: readonly string[]) =>
     members.map((member) => memberSnapshotId(NODE_NAME, name, volumeId(NODE_NAME, member))),
 };

@@ -3,7 +3,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { MiB } from '../../../src/core/bytes.ts';
-import { groupId, memberSnapshotId, volumeId } from '../../../src/core/ids.ts';
+import { groupId, homeOf, memberSnapshotId, nodeOf, volumeId } from '../../../src/core/ids.ts';
 import { newToken, type RoundPlan } from '../../../src/core/round.ts';
 import { makeFilesystem } from '../../../src/host/filesystem.ts';
 import { attachLoop } from '../../../src/host/loop.ts';
@@ -16,10 +16,12 @@ import { create, everythingIn, idOf, isThere, openPool } from './playground.ts';
 const HASH = 'abcdefghijklmnopqrstuvwxyz';
 
 function planOf(name: string, ids: readonly string[], elsewhere: readonly string[] = []): RoundPlan {
+  const volumeIds = [...ids, ...elsewhere];
+  const nodes = volumeIds.flatMap((id) => nodeOf('volume', id) ?? []);
   return {
     token: newToken(),
     name,
-    group: { id: groupId(name), name, volumeIds: [...ids, ...elsewhere], parameters: {} },
+    group: { id: groupId(homeOf(nodes), name), name, volumeIds, parameters: {} },
     members: ids.map((id) => ({ volumeId: id, snapshotId: memberSnapshotId(NODE, name, id) })),
     leaseMs: 1000,
     fenced: true,
@@ -122,11 +124,11 @@ describe('a start removes', () => {
 });
 
 describe('a start does not touch', () => {
-  test('a sealed cut that waits for its coordinator', async () => {
+  test('a sealed cut that waits for its home to decide', async () => {
     const { scratch, backend, inPool } = await opened();
     await using _scratch = scratch;
     const { id } = await create(backend, 'volume');
-    const plan = planOf('group', [id], [volumeId('node-b', 'elsewhere')]);
+    const plan = planOf('group', [id], [volumeId('node-0', 'elsewhere')]);
     await backend.prepareCut(plan);
     await backend.cutMember(plan.token, id);
     await backend.sealCut(plan.token, []);

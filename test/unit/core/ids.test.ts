@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   groupId,
-  isGroupId,
+  homeOf,
   isNodeName,
+  lockKeysOf,
   MAX_NODE_NAME_LENGTH,
   memberSnapshotId,
   nodeOf,
@@ -21,7 +22,8 @@ describe('an id', () => {
     expect(nodeOf('snapshot', snapshotId(NODE, 'pvc-1'))).toBe(NODE);
     expect(nodeOf('snapshot', memberSnapshotId(NODE, 'group', volumeId(NODE, 'pvc-1')))).toBe(NODE);
     expect(nodeOf('volume', snapshotId(NODE, 'pvc-1'))).toBeUndefined();
-    expect(nodeOf('volume', groupId('pvc-1'))).toBeUndefined();
+    expect(nodeOf('group', groupId(NODE, 'pvc-1'))).toBe(NODE);
+    expect(nodeOf('volume', groupId(NODE, 'pvc-1'))).toBeUndefined();
   });
 
   test('of one name differs by kind and node, and by every part that it is made of', () => {
@@ -31,7 +33,7 @@ describe('an id', () => {
       snapshotId('a', 'name'),
       memberSnapshotId('a', 'name', volumeId('a', 'name')),
       memberSnapshotId('a', 'nam', `e${volumeId('a', 'name')}`),
-      groupId('name'),
+      groupId('a', 'name'),
     ];
     // A volume's hash knows nothing of its node; everything else tells the hashes apart.
     expect(new Set(ids.map((id) => id.split('.')[0]?.replace(/^[a-z]+-/, ''))).size).toBe(ids.length - 1);
@@ -42,7 +44,7 @@ describe('an id', () => {
   test('is what it always was', () => {
     expect(volumeId('node-a', 'pvc-1')).toBe('vol-ir26gao4u5jfdpxtbigwfdlrtl.node-a');
     expect(snapshotId('node-a', 'snapshot-1')).toBe('snap-e7il4nthjagfzn5yplaxsfbqcm.node-a');
-    expect(groupId('groupsnapshot-1')).toBe('group-m5bd3jgmmvm4pypbo24aefshoo');
+    expect(groupId('node-a', 'groupsnapshot-1')).toBe('group-m5bd3jgmmvm4pypbo24aefshoo.node-a');
     expect(memberSnapshotId('node-a', 'g', 'v')).toBe('snap-kuomqbjcrfqqgcqkwbdu7rnebb.node-a');
   });
 
@@ -56,11 +58,10 @@ describe('an id', () => {
     ['the empty string', ''],
   ])('of a name with %s is safe as a file name and fits into a CSI string', (_, name) => {
     const node = 'n'.repeat(MAX_NODE_NAME_LENGTH);
-    for (const id of [volumeId(node, name), snapshotId(node, name)]) {
+    for (const id of [volumeId(node, name), snapshotId(node, name), groupId(node, name)]) {
       expect(Buffer.byteLength(id)).toBeLessThanOrEqual(CSI_ID_BYTES);
-      expect(parseId(id)?.local).toMatch(/^(vol|snap)-[a-z2-7]{26}$/);
+      expect(parseId(id)?.local).toMatch(/^(vol|snap|group)-[a-z2-7]{26}$/);
     }
-    expect(isGroupId(groupId(name))).toBe(true);
   });
 
   test('keeps names apart that differ in a byte, or in their unicode form only', () => {
@@ -86,18 +87,28 @@ test.each([
   `vol-${'1'.repeat(26)}.node`,
   `vol-${HASH}a.node`,
   `vol-../../../../etc/passwd.node`,
-  `group-${HASH}.node`,
+  `group-${HASH}`,
   `VOL-${HASH}.node`,
   `vol-${HASH}.${'n'.repeat(MAX_NODE_NAME_LENGTH + 1)}`,
 ])('%j is no id of ours', (id) => {
   expect(parseId(id)).toBeUndefined();
 });
 
-test('a group id carries no node', () => {
-  expect(isGroupId(groupId('g'))).toBe(true);
-  for (const id of ['', `group-${HASH}.node`, `group-${HASH}\n`, `group-${HASH}x`, volumeId('n', 'g')]) {
-    expect(isGroupId(id)).toBe(false);
-  }
+test('the home of a group is the least of its nodes, whatever their order', () => {
+  for (const nodes of [
+    ['a', 'b', 'c'],
+    ['c', 'b', 'a'],
+    ['b', 'a', 'b', 'c'],
+  ])
+    expect(homeOf(nodes)).toBe('a');
+  expect(() => homeOf([])).toThrow(RangeError);
+});
+
+test('a thing is locked under its id without its node; what is no id of ours has no lock', () => {
+  expect(lockKeysOf(volumeId('a', 'v'), 'foreign', groupId('b', 'g'))).toEqual([
+    volumeId('b', 'v').split('.')[0],
+    groupId('a', 'g').split('.')[0],
+  ]);
 });
 
 test('node names are those of Kubernetes, short enough for an id', () => {

@@ -38,7 +38,7 @@ const STRINGS = [
   volumeId('node-a', 'none'),
   volumeId('node-b', 'x'),
   snapshotId('node-a', 'x'),
-  groupId('x'),
+  groupId('node-a', 'x'),
   '../../etc/passwd',
   '/',
   '//',

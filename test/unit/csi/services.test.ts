@@ -195,16 +195,21 @@ test('group snapshots, and their members among the others', async () => {
   const sourceVolumeIds = [V, volumeId('node-a', 'w')];
   const made = await driver.groups.CreateVolumeGroupSnapshot({ name: 'g', sourceVolumeIds });
   const group = made.groupSnapshot;
-  expect(group).toMatchObject({ groupSnapshotId: groupId('g'), readyToUse: true });
+  expect(group).toMatchObject({ groupSnapshotId: groupId('node-a', 'g'), readyToUse: true });
   expect(group?.creationTime?.seconds).toBe('1700000000');
   const snapshotIds = group?.snapshots.map((snapshot) => snapshot.snapshotId) ?? [];
   expect(snapshotIds).toHaveLength(2);
   const { entries } = await driver.controller.ListSnapshots({});
-  expect(entries.map(({ snapshot }) => snapshot?.groupSnapshotId)).toEqual([groupId('g'), groupId('g')]);
+  expect(entries.map(({ snapshot }) => snapshot?.groupSnapshotId)).toEqual([
+    groupId('node-a', 'g'),
+    groupId('node-a', 'g'),
+  ]);
   await expect(driver.controller.DeleteSnapshot({ snapshotId: snapshotIds[0] ?? '' })).rejects.toMatchObject({
     code: 'invalid-argument',
   });
-  expect(await driver.groups.GetVolumeGroupSnapshot({ groupSnapshotId: groupId('g'), snapshotIds })).toEqual(made);
-  await driver.groups.DeleteVolumeGroupSnapshot({ groupSnapshotId: groupId('g'), snapshotIds });
+  expect(await driver.groups.GetVolumeGroupSnapshot({ groupSnapshotId: groupId('node-a', 'g'), snapshotIds })).toEqual(
+    made,
+  );
+  await driver.groups.DeleteVolumeGroupSnapshot({ groupSnapshotId: groupId('node-a', 'g'), snapshotIds });
   expect(await driver.controller.ListSnapshots({})).toMatchObject({ entries: [] });
 });

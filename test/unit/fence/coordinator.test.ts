@@ -3,7 +3,8 @@ import { DriverError } from '../../../src/core/errors.ts';
 import { groupId, memberSnapshotId, type NodeName, type VolumeId, volumeId } from '../../../src/core/ids.ts';
 import type { RoundMember } from '../../../src/core/round.ts';
 import type { CutRecord } from '../../../src/core/snapshot.ts';
-import { RoundCoordinator, type RoundObserver, type RoundRequest } from '../../../src/fence/coordinator.ts';
+import { RoundCoordinator, type RoundObserver } from '../../../src/fence/coordinator.ts';
+import type { RoundRequest } from '../../../src/fence/led-round.ts';
 import { FakeAgent, FakeDirectory, type FakeEvent, type Script, type Step } from '../support/fake-agents.ts';
 
 const NODES = ['node-a', 'node-b', 'node-c'] as const;
@@ -13,6 +14,7 @@ const UNTIL_THE_DECISION = ['prepare', 'freeze', 'cut'] as const;
 interface Outcomes {
   readonly committed: { readonly records: readonly CutRecord[]; readonly windowMs: number }[];
   readonly aborted: unknown[];
+  readonly unfinished: unknown[];
 }
 
 /** Three nodes with two members each, named in an order that mixes the nodes. */
@@ -20,7 +22,7 @@ class World {
   readonly events: FakeEvent[] = [];
   readonly agents: readonly FakeAgent[];
   readonly members: readonly RoundMember[];
-  readonly seen: Outcomes = { committed: [], aborted: [] };
+  readonly seen: Outcomes = { committed: [], aborted: [], unfinished: [] };
   readonly #coordinator: RoundCoordinator;
 
   constructor(scripts: Partial<Record<NodeName, Script>> = {}, leaseMs = LEASE_MS) {
@@ -33,15 +35,16 @@ class World {
     );
     const { seen } = this;
     const observer: RoundObserver = {
-      committed: (_request, _token, records, windowMs) => void seen.committed.push({ records, windowMs }),
-      aborted: (_request, _token, reason) => void seen.aborted.push(reason),
+      committed: (_story, records, windowMs) => void seen.committed.push({ records, windowMs }),
+      aborted: (_story, reason) => void seen.aborted.push(reason),
+      unfinished: (_story, reason) => void seen.unfinished.push(reason),
     };
     this.#coordinator = new RoundCoordinator(new FakeDirectory(this.agents), leaseMs, observer);
   }
 
   run(change: Partial<RoundRequest> = {}, signal = new AbortController().signal): Promise<readonly CutRecord[]> {
     const group = {
-      id: groupId('group'),
+      id: groupId('node-a', 'group'),
       name: 'group',
       volumeIds: this.members.map(({ volumeId }) => volumeId),
       parameters: {},
@@ -108,10 +111,18 @@ describe('a round that succeeds', () => {
     expect(world.asked('abort')).toEqual([]);
   });
 
-  test('asks all nodes at the same time', async () => {
+  test('prepares at home first: what earlier rounds left elsewhere may go only then', async () => {
+    const world = new World({ 'node-a': { turns: { prepare: 5 } } });
+    await world.run();
+    for (const other of ['node-b', 'node-c']) {
+      expect(world.indexOf('node-a', 'prepare', 'ended')).toBeLessThan(world.indexOf(other, 'prepare', 'called'));
+    }
+  });
+
+  test('freezes and cuts on all nodes at the same time', async () => {
     const world = new World();
     await world.run();
-    for (const step of UNTIL_THE_DECISION) {
+    for (const step of ['freeze', 'cut'] as const) {
       expect(lastOf(world, step, 'called')).toBeLessThan(firstOf(world, step, 'ended'));
     }
   });
@@ -130,7 +141,12 @@ describe('a round that succeeds', () => {
     expect(new Set(records.map(({ token }) => token)).size).toBe(1);
     for (const agent of world.agents) {
       const [plan] = [...agent.plans.values()];
-      expect(plan).toMatchObject({ name: 'group', leaseMs: LEASE_MS, fenced: true, group: { id: groupId('group') } });
+      expect(plan).toMatchObject({
+        name: 'group',
+        leaseMs: LEASE_MS,
+        fenced: true,
+        group: { id: groupId('node-a', 'group') },
+      });
       expect(plan?.members.map((member) => member.volumeId)).toEqual([0, 1].map((i) => memberOf(agent.node, i)));
     }
   });
@@ -193,13 +209,21 @@ describe.each(NODES)('when %s fails', (node) => {
 });
 
 describe('the decision', () => {
-  test('is not made when the first commit fails: nobody else commits', async () => {
-    const failure = new DriverError('unavailable', 'away');
-    const world = new World({ 'node-a': { fail: { commit: failure } } });
+  test.each(['unavailable', 'deadline-exceeded'] as const)('is not known when the home is %s', async (code) => {
+    const failure = new DriverError(code, 'away');
+    const world = new World({ 'node-a': { fail: { commit: failure, abort: failure } } });
     await expect(world.run()).rejects.toBe(failure);
-    // Not undone either: the answer may have been lost on its way, and then it is committed there.
+    // Neither committed nor undone elsewhere: the answer may have been lost on its way.
     expect(world.asked('commit')).toEqual(['node-a']);
-    expect(world.asked('abort')).toEqual([]);
+    expect(world.asked('abort')).toEqual(['node-a']);
+  });
+
+  test('was made when only its answer was lost: the round is finished', async () => {
+    const world = new World({ 'node-a': { loseAnswer: 'commit' } });
+    const records = await world.run();
+    expect(records.map(({ node }) => node).toSorted()).toEqual(NODES);
+    for (const agent of world.agents) expect(agent.committed.size).toBe(1);
+    expect(world.seen).toMatchObject({ committed: [{ records }], aborted: [] });
   });
 
   test('is taken back when the first node could not commit: everything is undone', async () => {
@@ -207,15 +231,17 @@ describe('the decision', () => {
     const world = new World({ 'node-a': { fail: { commit: failure } } });
     await expect(world.run()).rejects.toBe(failure);
     expect(world.asked('commit')).toEqual(['node-a']);
-    expect(world.asked('abort').toSorted()).toEqual(NODES);
+    // The home first: what it says decides.
+    expect(world.asked('abort').slice(0, 1)).toEqual(['node-a']);
+    expect(new Set(world.asked('abort'))).toEqual(new Set(NODES));
     for (const agent of world.agents) expect(agent.undecided).toBe(0);
-    expect(world.seen).toEqual({ committed: [], aborted: [failure] });
+    expect(world.seen).toEqual({ committed: [], aborted: [failure], unfinished: [] });
   });
 
-  test('can not be taken back when the first node refuses: it may have committed all the same', async () => {
+  test('can not be taken back when the home can not abort either: it may be made all the same', async () => {
     const failure = new DriverError('internal', 'the disk is on fire');
-    const refusal = new DriverError('failed-precondition', 'committed');
-    const world = new World({ 'node-a': { fail: { commit: failure, abort: refusal } } });
+    const broken = new DriverError('internal', 'still on fire');
+    const world = new World({ 'node-a': { fail: { commit: failure, abort: broken } } });
     await expect(world.run()).rejects.toBe(failure);
     expect(world.asked('abort')).toEqual(['node-a']);
     expect(world.asked('commit')).toEqual(['node-a']);
@@ -228,7 +254,7 @@ describe('the decision', () => {
     expect(world.asked('abort')).toEqual([]);
     const committed = world.agents.filter((agent) => agent.committed.size === 1).map((agent) => agent.node);
     expect(committed).toEqual(NODES.filter((each) => each !== node));
-    expect(world.seen.committed).toEqual([]);
+    expect(world.seen).toEqual({ committed: [], aborted: [], unfinished: [failure] });
   });
 });
 

@@ -1,17 +1,24 @@
 import { describe, expect, test } from '@jest/globals';
-import { type NodeRoundEvent, type NodeRoundState, nextState } from '../../../src/fence/round-state.ts';
+import {
+  admit,
+  type EarlierRound,
+  type NodeRoundEvent,
+  type NodeRoundState,
+  nextState,
+} from '../../../src/fence/round-state.ts';
 
-const STATES: readonly NodeRoundState[] = ['prepared', 'frozen', 'sealed', 'committed', 'aborted'];
-const EVENTS: readonly NodeRoundEvent[] = ['freeze', 'cut', 'commit', 'abort', 'expire'];
+const STATES: readonly NodeRoundState[] = ['prepared', 'frozen', 'cutting', 'sealed', 'committed', 'aborted'];
+const EVENTS: readonly NodeRoundEvent[] = ['freeze', 'cut', 'seal', 'commit', 'abort', 'expire'];
 
 /** The whole machine, written down a second time; `-` is refused. */
 const EXPECTED = `
-             freeze   cut      commit     abort    expire
-  prepared   frozen   -        -          aborted  aborted
-  frozen     -        sealed   -          aborted  aborted
-  sealed     -        -        committed  aborted  sealed
-  committed  -        -        committed  -        committed
-  aborted    -        -        -          aborted  aborted
+             freeze   cut      seal    commit     abort    expire
+  prepared   frozen   -        -       -          aborted  aborted
+  frozen     -        cutting  -       -          aborted  aborted
+  cutting    -        -        sealed  -          aborted  cutting
+  sealed     -        -        -       committed  aborted  sealed
+  committed  -        -        -       committed  -        committed
+  aborted    -        -        -       -          aborted  aborted
 `;
 
 function table(): ReadonlyMap<string, string> {
@@ -43,7 +50,7 @@ describe('a round on one node', () => {
     expect(nextState(state, event) ?? '-').toBe(table().get(`${state} ${event}`));
   });
 
-  test('is committed only after prepare, freeze and cut, in this order, and nothing undoes it', () => {
+  test('is committed only after prepare, freeze, cut and seal, in this order, and nothing undoes it', () => {
     let committed = 0;
     for (const { events, states } of walks(6)) {
       const at = states.indexOf('committed');
@@ -52,6 +59,7 @@ describe('a round on one node', () => {
       expect(states.slice(0, at).filter((state, i) => state !== states[i - 1])).toEqual([
         'prepared',
         'frozen',
+        'cutting',
         'sealed',
       ]);
       expect(events.slice(0, at).filter((event) => event === 'abort')).toEqual([]);
@@ -73,5 +81,32 @@ describe('a round on one node', () => {
         if (event === 'expire' && states[i] === 'sealed') expect(states[i + 1]).toBe('sealed');
       }
     }
+  });
+});
+
+describe('a new round of a group', () => {
+  const earlier = (state: NodeRoundState, overdue = false): EarlierRound => ({ token: state, state, overdue });
+
+  test('is refused where the group is committed, whatever else there is', () => {
+    for (const home of [true, false]) {
+      expect(admit({ home, committed: true, earlier: [] })).toMatchObject({ kind: 'refused' });
+    }
+  });
+
+  test.each(['prepared', 'frozen', 'cutting', 'committed'] as const)('waits for one that is %s', (state) => {
+    for (const home of [true, false]) {
+      const admission = admit({ home, committed: false, earlier: [earlier('aborted'), earlier(state, true)] });
+      expect(admission).toMatchObject({ kind: 'refused', reason: expect.stringContaining(state) });
+    }
+  });
+
+  test('displaces one that is sealed: at home when it is overdue, elsewhere at once', () => {
+    const all = [earlier('aborted'), earlier('sealed')];
+    expect(admit({ home: false, committed: false, earlier: all })).toEqual({ kind: 'admitted', displaced: ['sealed'] });
+    expect(admit({ home: true, committed: false, earlier: all })).toMatchObject({ kind: 'refused' });
+    expect(admit({ home: true, committed: false, earlier: [earlier('sealed', true)] })).toEqual({
+      kind: 'admitted',
+      displaced: ['sealed'],
+    });
   });
 });

@@ -34,8 +34,11 @@ test('metrics are served with what they measured', async () => {
     },
   });
   metrics.rpc({ service: 'csi.v1.Identity', method: 'Probe', code: 'OK', seconds: 0.002 });
-  metrics.roundCommitted(16, 14);
-  metrics.roundAborted();
+  const phaseMs = new Map([['freeze', 6]]);
+  metrics.round({ outcome: 'committed', members: 16, windowMs: 14, phaseMs });
+  metrics.round({ outcome: 'aborted', phaseMs });
+  metrics.leaseLost();
+  metrics.agentCall({ node: 'node-a', method: 'Freeze', code: 'OK', seconds: 0.004 });
   metrics.frozenNow(16);
   const get = async (path: string, init?: RequestInit) => {
     const response = await fetch(`http://127.0.0.1:${server.port}${path}`, init);
@@ -47,6 +50,9 @@ test('metrics are served with what they measured', async () => {
   expect(body).toContain('cofferdam_rounds_total{outcome="aborted"} 1');
   expect(body).toContain('cofferdam_round_members_total 16');
   expect(body).toContain('cofferdam_round_window_seconds_sum 0.014');
+  expect(body).toContain('cofferdam_round_phase_seconds_sum{phase="freeze"} 0.012');
+  expect(body).toContain('cofferdam_leases_lost_total 1');
+  expect(body).toContain('cofferdam_agent_call_duration_seconds_sum{node="node-a",method="Freeze",code="OK"} 0.004');
   expect(body).toContain('cofferdam_frozen_members 16');
   expect(body).toContain('cofferdam_pool_bytes{kind="available"} 1');
   expect(await get('/healthz')).toEqual({ status: 503, body: 'starting\n' });

@@ -111,7 +111,14 @@ test.each([
         return {};
       },
     },
-    { interceptors: [lockCalls(locks, () => ({ exclusive: ['volume'] }))] },
+    {
+      interceptors: [
+        lockCalls(
+          () => locks,
+          () => ({ exclusive: ['volume'] }),
+        ),
+      ],
+    },
   );
   using channel = connect(server.endpoint);
   const client = channel.client<ControllerDefinition>(service);

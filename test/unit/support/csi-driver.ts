@@ -13,6 +13,7 @@ import { GroupService } from '../../../src/volumes/group-service.ts';
 import { SnapshotService } from '../../../src/volumes/snapshot-service.ts';
 import { VolumeService } from '../../../src/volumes/volume-service.ts';
 import { FakeDirectory } from './fake-agent.ts';
+import { UNOBSERVED } from './fake-agents.ts';
 import { FakeNode } from './fake-node.ts';
 import { MemoryLogger, MemoryMetrics, temporaryFolder } from './rpc.ts';
 
@@ -38,7 +39,7 @@ export async function startCsiDriver(options: Partial<CsiOptions> = {}): Promise
   const [logger, metrics] = [new MemoryLogger(), new MemoryMetrics()];
   const state = { isReady: true };
   const ready = () => state.isReady;
-  const rounds = new RoundCoordinator(directory, 1000, { committed: () => undefined, aborted: () => undefined });
+  const rounds = new RoundCoordinator(directory, 1000, UNOBSERVED);
   const path = join(folder.path, 'csi.sock');
   resources.use(
     await serve({

@@ -10,7 +10,6 @@ import type { Volume, VolumeSpec } from '../../../src/core/volume.ts';
 /** A node whose pool is in memory. */
 export class FakeAgent implements NodeAgent {
   readonly node: NodeName;
-  readonly limits = { sizeGranularity: MiB, minVolumeBytes: 4n * MiB, maxVolumeBytes: 64n * 1024n * GiB };
   readonly volumes = new Map<string, Volume>();
   readonly records = new Map<RoundToken, CutRecord>();
   readonly sealed = new Map<RoundToken, CutRecord>();
@@ -24,13 +23,17 @@ export class FakeAgent implements NodeAgent {
     this.node = node;
   }
 
+  async limits() {
+    return { sizeGranularity: MiB, minVolumeBytes: 4n * MiB, maxVolumeBytes: 64n * 1024n * GiB };
+  }
+
   async capacity() {
     return { totalBytes: 100n * GiB, freeBytes: this.freeBytes, promisedBytes: 0n, availableBytes: this.freeBytes };
   }
 
   async createVolume(spec: VolumeSpec): Promise<Volume> {
     this.calls.push(`create ${spec.name}`);
-    if (spec.capacityBytes % this.limits.sizeGranularity !== 0n) throw new Error('not a multiple of the granularity');
+    if (spec.capacityBytes % MiB !== 0n) throw new Error('not a multiple of the granularity');
     if (spec.capacityBytes > this.freeBytes) throw new DriverError('resource-exhausted', 'the pool is full');
     const source = spec.source?.kind === 'snapshot' ? this.#snapshots().get(spec.source.id) : undefined;
     const content = source?.content ?? { kind: 'blank' as const };
@@ -124,7 +127,7 @@ export class FakeAgent implements NodeAgent {
   async commit(token: RoundToken): Promise<CutRecord> {
     this.calls.push(`commit ${token}`);
     const record = this.sealed.get(token) ?? this.records.get(token);
-    if (!record) throw new DriverError('not-found', `round ${token} does not exist`);
+    if (!record) throw new DriverError('aborted', `round ${token} was not cut, or was aborted`);
     this.sealed.delete(token);
     this.records.set(token, record);
     return record;
@@ -132,6 +135,10 @@ export class FakeAgent implements NodeAgent {
 
   async abort(token: RoundToken): Promise<void> {
     this.sealed.delete(token);
+  }
+
+  async sealedParts() {
+    return [...this.sealed.values()].flatMap(({ token, group }) => (group ? [{ token, group }] : []));
   }
 
   #snapshots(): ReadonlyMap<string, Snapshot> {

@@ -1,6 +1,4 @@
 /** Agents without a pool or a kernel: they keep to the rules of a round, note what they are asked, and fail to order. */
-import type { Backend } from '../../../src/core/backend.ts';
-import { MiB } from '../../../src/core/bytes.ts';
 import { DriverError } from '../../../src/core/errors.ts';
 import type { NodeName, VolumeId } from '../../../src/core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../../../src/core/node-agent.ts';
@@ -14,7 +12,8 @@ import type {
   RoundToken,
 } from '../../../src/core/round.ts';
 import type { CutRecord } from '../../../src/core/snapshot.ts';
-import { type NodeRoundState, nextState } from '../../../src/fence/round-state.ts';
+import type { RoundObserver } from '../../../src/fence/coordinator.ts';
+import { type NodeRoundEvent, type NodeRoundState, nextState } from '../../../src/fence/round-state.ts';
 
 export type Step = 'prepare' | 'freeze' | 'cut' | 'commit' | 'abort';
 
@@ -35,22 +34,20 @@ export interface Script {
   readonly thawedAtMs?: number;
   /** How many turns of the event loop a step takes; one unless told. */
   readonly turns?: Partial<Record<Step, number>>;
+  /** The first time, this step is done and its answer does not arrive. */
+  readonly loseAnswer?: Step;
   /** Runs when a step begins. */
   readonly onCall?: (step: Step) => void;
 }
 
 export class FakeAgent implements NodeAgent {
   readonly node: NodeName;
-  readonly limits: Pick<Backend, 'sizeGranularity' | 'minVolumeBytes' | 'maxVolumeBytes'> = {
-    sizeGranularity: MiB,
-    minVolumeBytes: MiB,
-    maxVolumeBytes: 1024n * MiB,
-  };
   readonly plans = new Map<RoundToken, RoundPlan>();
   readonly committed = new Map<RoundToken, CutRecord>();
   readonly #states = new Map<RoundToken, NodeRoundState>();
   readonly #events: FakeEvent[];
   readonly #script: Script;
+  #lost = false;
 
   constructor(node: NodeName, events: FakeEvent[], script: Script = {}) {
     this.node = node;
@@ -89,6 +86,7 @@ export class FakeAgent implements NodeAgent {
   cut(token: RoundToken): Promise<CutNode> {
     return this.#step('cut', () => {
       this.#move(token, 'cut');
+      this.#move(token, 'seal');
       return { evidence: this.#evidence(token) };
     });
   }
@@ -104,10 +102,17 @@ export class FakeAgent implements NodeAgent {
 
   abort(token: RoundToken): Promise<void> {
     return this.#step('abort', () => {
+      if (this.committed.has(token)) throw new DriverError('failed-precondition', `round ${token} is committed`);
       if (this.#states.has(token)) this.#move(token, 'abort');
     });
   }
 
+  limits(): never {
+    return unexpected('limits');
+  }
+  sealedParts(): never {
+    return unexpected('sealedParts');
+  }
   capacity(): never {
     return unexpected('capacity');
   }
@@ -149,13 +154,18 @@ export class FakeAgent implements NodeAgent {
       for (let turn = this.#script.turns?.[step] ?? 1; turn > 0; turn--) await new Promise(setImmediate);
       const failure = this.#script.fail?.[step];
       if (failure) throw failure;
-      return act();
+      const answer = act();
+      if (step === this.#script.loseAnswer && !this.#lost) {
+        this.#lost = true;
+        throw new DriverError('unavailable', 'the connection was lost');
+      }
+      return answer;
     } finally {
       this.#events.push({ node: this.node, step, at: 'ended' });
     }
   }
 
-  #move(token: RoundToken, event: 'freeze' | 'cut' | 'commit' | 'abort'): void {
+  #move(token: RoundToken, event: NodeRoundEvent): void {
     const state = nextState(this.#states.get(token) ?? 'aborted', event);
     if (!state) throw new DriverError('aborted', `${event} of round ${token} is out of order on ${this.node}`);
     this.#states.set(token, state);
@@ -173,6 +183,13 @@ export class FakeAgent implements NodeAgent {
     }));
   }
 }
+
+/** For rounds whose story nobody reads. */
+export const UNOBSERVED: RoundObserver = {
+  committed: () => undefined,
+  aborted: () => undefined,
+  unfinished: () => undefined,
+};
 
 export class FakeDirectory implements NodeDirectory {
   readonly #agents: ReadonlyMap<NodeName, NodeAgent>;

@@ -36,11 +36,15 @@ export class MemoryMetrics implements Metrics {
     this.rpcs.push(outcome);
   }
 
-  roundCommitted(): void {
+  agentCall(): void {
     throw new Error('not expected');
   }
 
-  roundAborted(): void {
+  round(): void {
+    throw new Error('not expected');
+  }
+
+  leaseLost(): void {
     throw new Error('not expected');
   }
 

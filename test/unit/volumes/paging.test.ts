@@ -6,6 +6,7 @@ import type { ListSnapshotsRequest } from '../../../src/volumes/requests.ts';
 import { SnapshotService } from '../../../src/volumes/snapshot-service.ts';
 import { VolumeService } from '../../../src/volumes/volume-service.ts';
 import { FakeDirectory, noSignal } from '../support/fake-agent.ts';
+import { UNOBSERVED } from '../support/fake-agents.ts';
 
 async function setUp(count: number, ...nodes: string[]) {
   const directory = new FakeDirectory(...nodes);
@@ -114,10 +115,7 @@ test.each([
 test('snapshots: by id, by volume, by both, by what there is not', async () => {
   const { directory, ids } = await setUp(2, 'a');
   const [v1 = '', v2 = ''] = ids;
-  const snapshots = new SnapshotService(
-    directory,
-    new RoundCoordinator(directory, 1000, { committed: () => undefined, aborted: () => undefined }),
-  );
+  const snapshots = new SnapshotService(directory, new RoundCoordinator(directory, 1000, UNOBSERVED));
   for (const [name, sourceVolumeId] of [
     ['s1', v1],
     ['s2', v1],

@@ -1,18 +1,20 @@
 import { describe, expect, test } from '@jest/globals';
 import { groupId, memberSnapshotId, snapshotId, volumeId } from '../../../src/core/ids.ts';
 import type { RoundMember } from '../../../src/core/round.ts';
-import { RoundCoordinator, type RoundRequest } from '../../../src/fence/coordinator.ts';
+import { RoundCoordinator } from '../../../src/fence/coordinator.ts';
+import type { RoundRequest } from '../../../src/fence/led-round.ts';
 import { GroupService } from '../../../src/volumes/group-service.ts';
 import type { CreateGroupRequest } from '../../../src/volumes/requests.ts';
 import { SnapshotService } from '../../../src/volumes/snapshot-service.ts';
 import { VolumeService } from '../../../src/volumes/volume-service.ts';
 import { FakeDirectory, noSignal } from '../support/fake-agent.ts';
+import { UNOBSERVED } from '../support/fake-agents.ts';
 
 const ANYWHERE = { requisite: [], preferred: [] };
 
 function setUp(...nodes: string[]) {
   const directory = new FakeDirectory(...(nodes.length > 0 ? nodes : ['a']));
-  const coordinator = new RoundCoordinator(directory, 1000, { committed: () => undefined, aborted: () => undefined });
+  const coordinator = new RoundCoordinator(directory, 1000, UNOBSERVED);
   const runs: RoundRequest[] = [];
   const rounds = {
     run: (request: RoundRequest, signal: AbortSignal) => {
@@ -48,9 +50,6 @@ describe('snapshots', () => {
     await expect(snapshots.create({ ...request, sourceVolumeId: v2 }, noSignal)).rejects.toMatchObject({
       code: 'already-exists',
     });
-    await expect(snapshots.create({ ...request, sourceVolumeId: 'foreign' }, noSignal)).rejects.toMatchObject({
-      code: 'already-exists',
-    });
     for (const sourceVolumeId of ['foreign', volumeId('a', 'none'), volumeId('nowhere', 'v1'), first.id]) {
       await expect(snapshots.create({ ...request, name: 't', sourceVolumeId }, noSignal)).rejects.toMatchObject({
         code: 'not-found',
@@ -58,14 +57,14 @@ describe('snapshots', () => {
     }
   });
 
-  test('the same name on another node is another source', async () => {
-    const { snapshots, makeVolume } = setUp('a', 'b');
+  test('only the node of the source is asked: a node that is away does not matter, nor the name there', async () => {
+    const { snapshots, makeVolume, directory } = setUp('a', 'b');
     const [v1, v2] = [await makeVolume('v1', 'a'), await makeVolume('v2', 'b')];
     const request = { name: 's', placement: ANYWHERE, parameters: {} };
-    await snapshots.create({ ...request, sourceVolumeId: v1 }, noSignal);
-    await expect(snapshots.create({ ...request, sourceVolumeId: v2 }, noSignal)).rejects.toMatchObject({
-      code: 'already-exists',
-    });
+    const onB = await snapshots.create({ ...request, sourceVolumeId: v2 }, noSignal);
+    directory.away.add('b');
+    const onA = await snapshots.create({ ...request, sourceVolumeId: v1 }, noSignal);
+    expect([onA.id, onB.id]).toEqual([snapshotId('a', 's'), snapshotId('b', 's')]);
   });
 
   test('usable only where its volume is', async () => {
@@ -85,7 +84,10 @@ describe('snapshots', () => {
       { name: 's', sourceVolumeId: v, placement: ANYWHERE, parameters: {} },
       noSignal,
     );
-    const group = await groups.create({ name: 'g', volumeIds: [v], parameters: {}, fenced: true }, noSignal);
+    const group = await groups.create(
+      { name: 'g', volumeIds: [v], parameters: {}, fenced: true, barrier: true },
+      noSignal,
+    );
     for (const unknown of ['foreign', v, snapshotId('a', 'none'), snapshotId('nowhere', 's')]) {
       await snapshots.delete(unknown, noSignal);
     }
@@ -106,6 +108,7 @@ describe('groups', () => {
     volumeIds,
     parameters: {},
     fenced: true,
+    barrier: true,
     ...rest,
   });
 
@@ -113,7 +116,7 @@ describe('groups', () => {
     const { groups, makeVolume, runs } = setUp('a', 'b');
     const ids = [await makeVolume('v1', 'b'), await makeVolume('v2', 'a'), await makeVolume('v3', 'a')];
     const made = await groups.create(ask(ids), noSignal);
-    expect(made.id).toBe(groupId('g'));
+    expect(made.id).toBe(groupId('a', 'g'));
     expect(made.snapshots.map(({ sourceVolumeId }) => sourceVolumeId)).toEqual(
       ids.toSorted((a, b) => (a < b ? -1 : 1)),
     );
@@ -148,7 +151,7 @@ describe('groups', () => {
     const made = await groups.create(ask([await makeVolume('v1'), await makeVolume('v2')]), noSignal);
     const { id } = made;
     const snapshotIds = made.snapshots.map((snapshot) => snapshot.id);
-    for (const unknown of ['foreign', groupId('none')]) {
+    for (const unknown of ['foreign', groupId('a', 'none')]) {
       await expect(groups.get({ id: unknown, snapshotIds: [] }, noSignal)).rejects.toMatchObject({ code: 'not-found' });
       await groups.delete({ id: unknown, snapshotIds: [] }, noSignal);
     }
@@ -186,7 +189,7 @@ describe('groups', () => {
 
   test('so does a get; a delete removes both halves', async () => {
     const first = await halfCommitted();
-    const request = { id: groupId('g'), snapshotIds: first.memberIds };
+    const request = { id: groupId('a', 'g'), snapshotIds: first.memberIds };
     expect((await first.groups.get(request, noSignal)).snapshots).toHaveLength(2);
     const second = await halfCommitted();
     await second.groups.delete(request, noSignal);
@@ -203,12 +206,16 @@ describe('groups', () => {
   test('a node that is away is never taken for one that has nothing', async () => {
     const { groups, ids, directory, memberIds } = await halfCommitted();
     directory.away.add('b');
-    const request = { id: groupId('g'), snapshotIds: memberIds };
+    const request = { id: groupId('a', 'g'), snapshotIds: memberIds };
     await expect(groups.create(ask(ids), noSignal)).rejects.toMatchObject({ code: 'unavailable' });
     await expect(groups.get(request, noSignal)).rejects.toMatchObject({ code: 'unavailable' });
     await expect(groups.delete(request, noSignal)).rejects.toMatchObject({ code: 'unavailable' });
-    await expect(groups.get({ ...request, id: groupId('other') }, noSignal)).rejects.toMatchObject({
-      code: 'unavailable',
-    });
+    // A group of that home is not known either.
+    const atHome = { ...request, id: groupId('b', 'other') };
+    await expect(groups.get(atHome, noSignal)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(groups.delete(atHome, noSignal)).rejects.toMatchObject({ code: 'unavailable' });
+    // One that lives elsewhere is not touched by it.
+    const elsewhere = { ...request, id: groupId('a', 'other') };
+    await expect(groups.get(elsewhere, noSignal)).rejects.toMatchObject({ code: 'not-found' });
   });
 });

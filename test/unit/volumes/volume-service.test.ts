@@ -6,6 +6,7 @@ import type { CreateVolumeRequest } from '../../../src/volumes/requests.ts';
 import { SnapshotService } from '../../../src/volumes/snapshot-service.ts';
 import { VolumeService } from '../../../src/volumes/volume-service.ts';
 import { FakeDirectory, noSignal } from '../support/fake-agent.ts';
+import { UNOBSERVED } from '../support/fake-agents.ts';
 
 const ANYWHERE = { requisite: [], preferred: [] };
 
@@ -15,7 +16,7 @@ function ask(request: Partial<CreateVolumeRequest> = {}): CreateVolumeRequest {
 
 function setUp(...nodes: string[]) {
   const directory = new FakeDirectory(...(nodes.length > 0 ? nodes : ['a']));
-  const rounds = new RoundCoordinator(directory, 1000, { committed: () => undefined, aborted: () => undefined });
+  const rounds = new RoundCoordinator(directory, 1000, UNOBSERVED);
   const volumes = new VolumeService(directory);
   const snapshots = new SnapshotService(directory, rounds);
   const snapshot = (sourceVolumeId: string, name = 's') =>
@@ -44,11 +45,31 @@ describe('create', () => {
     ['smaller', { range: { limitBytes: GiB - 1n } }],
     ['from a source', { source: { kind: 'snapshot', id: 'snap-x' } }],
     ['with other parameters', { parameters: { 'x/other': '1' } }],
-    ['elsewhere', { placement: { requisite: ['b'], preferred: [] } }],
   ])('a volume of this name that exists, asked for %s, is already-exists', async (_what, difference) => {
     const { volumes } = setUp('a', 'b');
     await volumes.create(ask({ placement: { requisite: ['a'], preferred: [] } }), noSignal);
     await expect(volumes.create(ask(difference), noSignal)).rejects.toMatchObject({ code: 'already-exists' });
+  });
+
+  test('only nodes where it may be are asked: a name is one volume on each of them', async () => {
+    const { volumes, directory } = setUp('a', 'b');
+    const onA = await volumes.create(ask({ placement: { requisite: ['a'], preferred: [] } }), noSignal);
+    directory.away.add('a');
+    const onB = await volumes.create(ask({ placement: { requisite: ['b'], preferred: [] } }), noSignal);
+    expect([onA.node, onB.node]).toEqual(['a', 'b']);
+    await expect(volumes.create(ask({ name: 'anywhere' }), noSignal)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  test('what is not preferred goes where most room is', async () => {
+    const { volumes, directory } = setUp('a', 'b', 'c');
+    directory.agent('a').freeBytes = 10n * GiB;
+    directory.agent('b').freeBytes = 30n * GiB;
+    directory.agent('c').freeBytes = 20n * GiB;
+    expect((await volumes.create(ask({ name: 'any' }), noSignal)).node).toBe('b');
+    const preferred = { requisite: ['a', 'b', 'c'], preferred: ['a'] };
+    expect((await volumes.create(ask({ name: 'preferred', placement: preferred }), noSignal)).node).toBe('a');
+    const large = ask({ name: 'large', placement: preferred, range: { requiredBytes: 15n * GiB } });
+    expect((await volumes.create(large, noSignal)).node).toBe('b');
   });
 
   test('a retry of a copy is answered also when its source has gone since', async () => {

@@ -92,7 +92,7 @@ async function check(): Promise<void> {
     else if (!unsure(name)) throw new Error(`snapshot ${name} is lost`);
   }
   for (const [name, members] of Object.entries(world.groups)) {
-    const record = await backend.getGroup(groupId(name));
+    const record = await backend.getGroup(groupId(NODE, name));
     if (!record && unsure(name)) continue;
     if (record?.snapshots.length !== Object.keys(members).length) throw new Error(`group ${name} is lost, or half`);
     for (const { id, sourceVolumeId } of record.snapshots) {
@@ -111,7 +111,7 @@ async function check(): Promise<void> {
 
 /** What was under way is decided now: take stock. */
 async function startAnew(): Promise<void> {
-  for (const record of Object.keys(world.groups)) await rig.backend.deleteGroup(groupId(record));
+  for (const record of Object.keys(world.groups)) await rig.backend.deleteGroup(groupId(NODE, record));
   for (const { id, groupId: group } of (await rig.backend.listSnapshots({}, {})).items) {
     if (group === undefined) await rig.backend.deleteSnapshot(id);
     else await rig.backend.deleteGroup(group);

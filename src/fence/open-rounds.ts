@@ -1,0 +1,119 @@
+/** The rounds under way on this node, and those that ended last. */
+import type { FenceTarget } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import { DriverError } from '../core/errors.ts';
+import type { GroupIntent, RoundPlan, RoundToken } from '../core/round.ts';
+import { EndedRounds } from './ended-rounds.ts';
+import type { FenceSession } from './node-fence.ts';
+import { type EarlierRound, type NodeRoundEvent, type NodeRoundState, nextState } from './round-state.ts';
+
+export interface OpenRound {
+  readonly plan: RoundPlan;
+  readonly targets: readonly FenceTarget[];
+  readonly session: FenceSession | undefined;
+  /** Of the members, their snapshots and the group; held until the cut is sealed. */
+  readonly locks: Disposable;
+  state: NodeRoundState;
+  sealedAtMs: number;
+  freezeStartedMs: number;
+  frozenAtMs: readonly number[];
+  /** Members of this round that count as frozen now. */
+  frozenNow: number;
+  expiry?: NodeJS.Timeout;
+}
+
+export class OpenRounds {
+  readonly #clock: Clock;
+  readonly #rounds = new Map<RoundToken, OpenRound>();
+  readonly #preparing = new Map<RoundToken, Promise<unknown>>();
+  readonly #turns = new Map<RoundToken, Promise<unknown>>();
+  readonly #ended = new EndedRounds();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get(token: RoundToken): OpenRound | undefined {
+    return this.#rounds.get(token);
+  }
+
+  [Symbol.iterator](): IterableIterator<[RoundToken, OpenRound]> {
+    return this.#rounds.entries();
+  }
+
+  /**
+   * A round that begins. What is ended while it is being prepared is undone by `prepare`.
+   * @throws DriverError aborted when it has begun, or ended, before
+   */
+  async begin<T>(token: RoundToken, prepare: () => Promise<T>): Promise<T> {
+    if (this.#rounds.has(token) || this.#preparing.has(token)) {
+      throw new DriverError('aborted', `round ${token} is prepared already`);
+    }
+    this.assertNotEnded(token);
+    const prepared = prepare();
+    this.#preparing.set(token, prepared);
+    try {
+      return await prepared;
+    } finally {
+      this.#preparing.delete(token);
+    }
+  }
+
+  add(token: RoundToken, round: OpenRound): void {
+    this.#rounds.set(token, round);
+  }
+
+  /** From here on it can't begin any more. Resolves when nothing of it is being prepared. */
+  async end(token: RoundToken): Promise<void> {
+    this.#ended.add(token);
+    await this.#preparing.get(token)?.catch(() => undefined);
+  }
+
+  /** @throws DriverError aborted */
+  assertNotEnded(token: RoundToken): void {
+    if (this.#ended.has(token)) throw new DriverError('aborted', `round ${token} has ended`);
+  }
+
+  forget(token: RoundToken): void {
+    const round = this.#rounds.get(token);
+    clearTimeout(round?.expiry);
+    round?.locks[Symbol.dispose]();
+    this.#rounds.delete(token);
+    this.#ended.add(token);
+  }
+
+  /** The round, moved on. @throws DriverError aborted when it is not known, or the event comes out of order */
+  step(token: RoundToken, event: NodeRoundEvent): OpenRound {
+    const round = this.#rounds.get(token);
+    if (!round) throw new DriverError('aborted', `round ${token} is not known here: it ended, or the agent restarted`);
+    const state = nextState(round.state, event);
+    if (!state) throw new DriverError('aborted', `round ${token} is ${round.state}: ${event} is too late`);
+    round.state = state;
+    return round;
+  }
+
+  /** Commits and aborts of a round come from several sides: one at a time, in the order of their calls. */
+  async inTurn<T>(token: RoundToken, decide: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(token);
+    const turn = (async () => {
+      await before?.catch(() => undefined);
+      return await decide();
+    })();
+    this.#turns.set(token, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(token) === turn) this.#turns.delete(token);
+    }
+  }
+
+  /** Rounds of a group that a new one meets here. */
+  ofGroup(group: GroupIntent): readonly EarlierRound[] {
+    return [...this.#rounds]
+      .filter(([, { plan }]) => plan.group?.id === group.id)
+      .map(([token, { plan, state, sealedAtMs }]) => {
+        const overdue = this.#clock.monotonicMs() - sealedAtMs > plan.leaseMs;
+        return { token, state, overdue };
+      });
+  }
+}
