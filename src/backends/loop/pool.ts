@@ -21,7 +21,7 @@ import { freeSpace } from '../../host/statfs.ts';
 import type { PoolPlace } from './capacity.ts';
 
 /** The least that mkfs.xfs makes (300 MiB), and room for a log and some volumes. */
-export const MIN_POOL_BYTES: Bytes = 512n * MiB;
+const MIN_POOL_BYTES: Bytes = 512n * MiB;
 
 /** Share of the free space that a new pool takes when no size is given, percent. The file is sparse. */
 const DEFAULT_POOL_PERCENT = 80n;

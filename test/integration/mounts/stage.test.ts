@@ -10,7 +10,18 @@ import { mountAt } from '../../../src/host/mount-table.ts';
 import { freeSpace } from '../../../src/host/statfs.ts';
 import { block, capability, live, mountAccess, NodePlayground, SIZE } from './node-playground.ts';
 
-const OF_EVERY_TYPE = ['nosuid', 'nodev', 'noexec', 'noatime', 'nodiratime', 'lazytime', 'sync', 'dirsync', 'user'];
+const OF_EVERY_TYPE = [
+  'nosuid',
+  'nodev',
+  'noexec',
+  'nosymfollow',
+  'noatime',
+  'nodiratime',
+  'lazytime',
+  'sync',
+  'dirsync',
+  'user',
+];
 
 describe.each(FS_TYPES)('%s', (fsType) => {
   const asked = capability(mountAccess(fsType));

@@ -86,8 +86,7 @@ describe('what is offered', () => {
 });
 
 test('volumes, from creation to deletion', async () => {
-  await using driver = await startCsiDriver({ maxVolumesPerNode: 2n ** 53n + 1n });
-  expect((await driver.nodes.NodeGetInfo({})).maxVolumesPerNode).toBe('9007199254740993');
+  await using driver = await startCsiDriver();
   const { volume } = await driver.controller.CreateVolume({
     name: 'v',
     volumeCapabilities: [MOUNT],
