@@ -108,6 +108,8 @@ describe('the lock of a data folder', () => {
     while (!(await refused())) await sleep(10);
     process.kill(-holder.pid, 'SIGKILL');
     await holder.exited;
+    // What it had just forked may hold the lock a moment longer.
+    while (await refused()) await sleep(10);
     await using _lock = await lockFile(play.path('lock'));
   });
 });
