@@ -1,10 +1,12 @@
 /** Where a pool is, and that it is found again. */
 import { mkdir, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
+import { renderTables } from '../../../src/app/roles/status.ts';
 import { inspectLoopPool } from '../../../src/backends/loop/inspect.ts';
 import { GiB, MiB } from '../../../src/core/bytes.ts';
+import { run } from '../../../src/host/exec.ts';
 import { filesystemBytes } from '../../../src/host/filesystem.ts';
-import { attachLoop, detachLoop, resizeLoop } from '../../../src/host/loop.ts';
+import { attachLoop, detachLoop, findLoops, resizeLoop } from '../../../src/host/loop.ts';
 import { unmount } from '../../../src/host/mount.ts';
 import { allocatedBytes, createSparseFile } from '../../../src/host/sparse-file.ts';
 import { freeSpace } from '../../../src/host/statfs.ts';
@@ -90,6 +92,32 @@ describe('on a filesystem that can not reflink', () => {
     const policy = { overcommitRatio: 1, reservePercent: 0 };
     const { mounted, volumes } = await inspectLoopPool(scratch.path('data'), policy);
     expect({ mounted, volumes: volumes.length }).toEqual({ mounted: true, volumes: 1 });
+  });
+
+  test('direct I/O that the kernel refuses is told of once, for the pool and for each volume', async () => {
+    await using scratch = await Scratch.open();
+    const first = await openPool(scratch);
+    const { id } = await create(first.backend, 'volume');
+    await first.backend.attach(id, { readOnly: false });
+    expect(first.log.messages()).toEqual([]);
+    await first.backend.detach(id);
+    // The kernel's own switch, as when the file's filesystem could not do it.
+    const image = scratch.path('data/pool/volumes', `${id.split('.')[0]}.img`);
+    await run(['losetup', '--find', '--sector-size', '4096', '--direct-io=off', image]);
+    await run(['losetup', '--direct-io=off', (await findLoops(scratch.path('data/pool.xfs')))[0]?.path ?? '']);
+
+    const { backend, log } = await openPool(scratch);
+    await backend.attach(id, { readOnly: false });
+    await backend.attach(id, { readOnly: false });
+    const told = log.lines.filter(({ message }) => message.includes('direct I/O')).map(({ fields }) => fields);
+    expect(told).toEqual([
+      expect.objectContaining({ pool: scratch.path('data/pool.xfs') }),
+      expect.objectContaining({ volume: id }),
+    ]);
+    const shown = await inspectLoopPool(scratch.path('data'), { overcommitRatio: 1, reservePercent: 0 });
+    expect(shown.device).toMatchObject({ directIo: false });
+    expect(shown.volumes[0]?.devices).toMatchObject([{ directIo: false }]);
+    expect(renderTables(shown, []).match(/\(no direct I\/O\)/g)).toHaveLength(2);
   });
 
   test('it grows to a new size, in use, and never shrinks', async () => {
