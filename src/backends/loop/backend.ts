@@ -34,6 +34,7 @@ interface LoopParts extends PoolParts {
 export class LoopBackend extends PoolBackend {
   readonly name = 'loop';
   readonly copiesStopped = true;
+  readonly blanksAreZeros = true;
   readonly #place: PoolPlace;
   readonly #loop: LoopParts;
   readonly #trash: Trash;

@@ -1,27 +1,15 @@
 import { mkdir, open, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
 import { GiB, MiB } from '../../../src/core/bytes.ts';
-import { FS_TYPES, type FsType } from '../../../src/core/volume.ts';
+import { FS_TYPES } from '../../../src/core/volume.ts';
 import { startChild } from '../../../src/host/child.ts';
 import { run } from '../../../src/host/exec.ts';
 import { checkFilesystem, makeFilesystem, probeSignature } from '../../../src/host/filesystem.ts';
 import { freezeFilesystem, openForFreeze } from '../../../src/host/freeze.ts';
 import { mountAt } from '../../../src/host/mount-table.ts';
+import { allocatedBytes } from '../../../src/host/sparse-file.ts';
 import { freeSpace } from '../../../src/host/statfs.ts';
 import { block, capability, live, mountAccess, NodePlayground, SIZE } from './node-playground.ts';
-
-const OF_EVERY_TYPE = [
-  'nosuid',
-  'nodev',
-  'noexec',
-  'nosymfollow',
-  'noatime',
-  'nodiratime',
-  'lazytime',
-  'sync',
-  'dirsync',
-  'user',
-];
 
 describe.each(FS_TYPES)('%s', (fsType) => {
   const asked = capability(mountAccess(fsType));
@@ -128,59 +116,6 @@ describe('what is asked for', () => {
     await play.stage(id, capability(mountAccess('xfs')));
   });
 
-  test.each<[FsType, readonly string[]]>([
-    ['ext4', ['commit=30', 'data=journal', 'data=writeback', 'discard', 'nobarrier', 'barrier=0', 'noauto_da_alloc']],
-    ['xfs', ['allocsize=1m', 'allocsize=65536', 'discard', 'filestreams', 'inode32', 'largeio', 'noalign', 'swalloc']],
-    ['xfs', ['logbsize=65536', 'logbsize=256k', 'logbufs=4']],
-    ['btrfs', ['autodefrag', 'commit=60', 'flushoncommit', 'noacl', 'nobarrier', 'notreelog']],
-    ['btrfs', ['compress', 'compress=zstd', 'compress=zstd:3', 'compress=lzo']],
-    ...FS_TYPES.map((fsType): [FsType, readonly string[]] => [fsType, OF_EVERY_TYPE]),
-  ])('%s mounted with any of %j is not what is asked for without it, nor the other way round', async (type, flags) => {
-    await using play = await NodePlayground.open();
-    const { id } = await play.create('volume');
-    const bare = capability(mountAccess(type));
-    const otherwise = { code: 'already-exists' };
-    for (const flag of flags) {
-      const flagged = capability(mountAccess(type, [flag]));
-      await play.stage(id, flagged);
-      await play.stage(id, flagged);
-      await expect(play.stage(id, bare)).rejects.toMatchObject(otherwise);
-      await play.unstage(id);
-      await play.stage(id, bare);
-      await play.stage(id, bare);
-      await expect(play.stage(id, flagged)).rejects.toMatchObject(otherwise);
-      await play.unstage(id);
-    }
-  });
-
-  test.each<[FsType, readonly string[], readonly string[]]>([
-    ['ext4', ['nodev', 'noatime'], ['noatime,nodev', 'defaults']],
-    ['ext4', ['defaults', 'relatime', 'data=ordered', 'barrier=1', 'commit=5', 'errors=continue'], []],
-    ['ext4', ['nodev', 'dev', 'noatime'], ['noatime', 'suid']],
-    ['xfs', ['allocsize=1m', 'logbsize=32k', 'inode64'], ['allocsize=1048576']],
-    ['btrfs', ['compress=zstd', 'space_cache=v2', 'ssd'], ['compress=zstd:3', 'ssd']],
-    // Nothing that the kernel shows tells these apart from none.
-    ['ext4', ['user_xattr', 'journal_ioprio=4', 'nomblk_io_submit'], []],
-  ])('%s mounted with %j is what is asked for with %j', async (fsType, one, other) => {
-    await using play = await NodePlayground.open();
-    const { id } = await play.create('volume');
-    await play.stage(id, capability(mountAccess(fsType, one)));
-    await play.stage(id, capability(mountAccess(fsType, one)));
-    await play.stage(id, capability(mountAccess(fsType, other)));
-  });
-
-  test('mount flags that contradict each other are refused at once, and nothing stays behind', async () => {
-    await using play = await NodePlayground.open();
-    const { id } = await play.create('volume');
-    const asked = capability(mountAccess('btrfs', ['compress=zstd', 'nodatacow']));
-    await expect(play.stage(id, asked)).rejects.toMatchObject({
-      code: 'failed-precondition',
-      message: expect.stringContaining('compress'),
-    });
-    expect(await mountAt(play.staging)).toBeUndefined();
-    expect(await play.backend.devices(id)).toEqual([]);
-  });
-
   test('mount flags that the filesystem does not know are refused, and nothing stays attached', async () => {
     await using play = await NodePlayground.open();
     const { id } = await play.create('volume');
@@ -227,6 +162,22 @@ describe('what is asked for', () => {
 });
 
 describe('formatting', () => {
+  test('ext4 leaves nothing to be cleared later, and takes no room for it', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume', GiB);
+    await play.stage(id);
+    const [device] = await play.backend.devices(id);
+    const { stdout } = await run(['dumpe2fs', device?.path ?? '']);
+    const groups = stdout.match(/^Group \d+: .*$/gm) ?? [];
+    expect(groups).toHaveLength(8);
+    expect(groups.filter((group) => !group.includes('ITABLE_ZEROED'))).toEqual([]);
+    const image = play.path('..', 'data', 'pool', 'volumes', `${id.split('.')[0]}.img`);
+    expect(await allocatedBytes(image)).toBeLessThan(8n * MiB);
+    await play.unstage(id);
+    const again = await play.backend.attach(id, { readOnly: true });
+    expect(await checkFilesystem(again.path, 'ext4')).toMatchObject({ clean: true });
+  });
+
   test('never happens where blkid finds anything', async () => {
     await using play = await NodePlayground.open();
     const { id } = await play.create('volume');
@@ -254,6 +205,8 @@ describe('formatting', () => {
     await play.stage(id, capability(mountAccess('ext4')));
     const [staged] = await play.backend.devices(id);
     expect(await probeSignature(staged?.path ?? '')).toMatchObject({ type: 'ext4' });
+    // What an earlier attempt has written is not taken for zeros.
+    expect((await run(['dumpe2fs', staged?.path ?? ''])).stdout).toMatch(/^Group (?!.*ITABLE_ZEROED)/m);
   });
 
   test('never happens after a volume was a block device', async () => {
