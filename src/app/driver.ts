@@ -25,6 +25,7 @@ export const STORAGE_OPTIONS = [
   'thinPool',
   'nodeName',
   'leaseMs',
+  'fenceBudgetMs',
   'expediteRcu',
   'overcommitRatio',
   'poolReserve',
@@ -70,12 +71,15 @@ export async function openStorage(
   const fence = new NodeFence(guard, journal, systemClock, { expediteRcu: options.expediteRcu });
   const locks = new KeyedLocks();
   const node = options.nodeName;
-  const rounds = resources.use(new NodeRounds({ node, backend, fence, clock: systemClock, observer: metrics, locks }));
+  const budgetMs = options.fenceBudgetMs;
+  const rounds = resources.use(
+    new NodeRounds({ node, backend, fence, clock: systemClock, observer: metrics, locks, budgetMs }),
+  );
   const agent = new LocalAgent({
     node,
     backend,
     rounds,
-    copies: new QuietCopies(backend, fence, options.leaseMs),
+    copies: new QuietCopies(backend, fence, options.leaseMs, budgetMs),
     locks,
   });
   const owned = resources.move();

@@ -31,6 +31,7 @@ export interface PoolParts {
     fenceTargets(volumes: readonly Volume[]): Promise<readonly FenceTarget[]>;
   };
   readonly cuts: {
+    assertWithin(budgetMs: number, volumes: readonly Volume[]): Promise<void>;
     prepare(plan: RoundPlan): Promise<void>;
     cutMember(token: RoundToken, volumeId: VolumeId): Promise<void>;
     seal(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void>;
@@ -116,12 +117,11 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   }
 
   async fenceTargets(ids: readonly VolumeId[]): Promise<readonly FenceTarget[]> {
-    const volumes = ids.map((id) => {
-      const volume = this.#parts.index.volumes.get(id);
-      if (!volume) throw notFound('volume', id);
-      return volume;
-    });
-    return await this.#parts.devices.fenceTargets(volumes);
+    return await this.#parts.devices.fenceTargets(this.#present(ids));
+  }
+
+  async assertCutWithin(budgetMs: number, ids: readonly VolumeId[]): Promise<void> {
+    await this.#parts.cuts.assertWithin(budgetMs, this.#present(ids));
   }
 
   async prepareCut(plan: RoundPlan): Promise<void> {
@@ -190,6 +190,14 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   async deleteGroup(id: GroupId): Promise<void> {
     const record = this.#parts.index.cutOfGroup(id);
     if (record?.group?.id === id) await this.#parts.cuts.delete(record);
+  }
+
+  #present(ids: readonly VolumeId[]): readonly Volume[] {
+    return ids.map((id) => {
+      const volume = this.#parts.index.volumes.get(id);
+      if (!volume) throw notFound('volume', id);
+      return volume;
+    });
   }
 
   async #promising<T>(bytes: Bytes, what: string, create: () => Promise<T>): Promise<T> {

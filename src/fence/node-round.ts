@@ -42,6 +42,8 @@ export interface NodeRoundsParts {
   readonly observer: FenceObserver;
   /** The node's: whoever changes a volume or snapshot here takes its lock. */
   readonly locks: KeyedLocks;
+  /** Longest time that a cut may be expected to take, milliseconds; the lease when that is shorter. */
+  readonly budgetMs: number;
 }
 
 export class NodeRounds {
@@ -51,16 +53,18 @@ export class NodeRounds {
   readonly #clock: Clock;
   readonly #observer: FenceObserver;
   readonly #locks: KeyedLocks;
+  readonly #budgetMs: number;
   readonly #rounds: OpenRounds;
   #frozenNow = 0;
 
-  constructor({ node, backend, fence, clock, observer, locks }: NodeRoundsParts) {
+  constructor({ node, backend, fence, clock, observer, locks, budgetMs }: NodeRoundsParts) {
     this.#node = node;
     this.#backend = backend;
     this.#fence = fence;
     this.#clock = clock;
     this.#observer = observer;
     this.#locks = locks;
+    this.#budgetMs = budgetMs;
     this.#rounds = new OpenRounds(clock);
   }
 
@@ -73,7 +77,12 @@ export class NodeRounds {
       const locks = undo.use(this.#locks.acquire(`round ${token}`, claim));
       const earlier = () => (group ? this.#rounds.ofGroup(group) : []);
       for (const displaced of await admitRound(plan, this.#node, this.#backend, earlier)) await this.abort(displaced);
-      const targets = await this.#backend.fenceTargets(members.map(({ volumeId }) => volumeId));
+      const volumeIds = members.map(({ volumeId }) => volumeId);
+      const targets = await this.#backend.fenceTargets(volumeIds);
+      // Nobody waits for a cut of volumes that nobody uses.
+      if (plan.fenced && targets.some(({ kind }) => kind !== 'idle')) {
+        await this.#backend.assertCutWithin(Math.min(this.#budgetMs, plan.leaseMs), volumeIds);
+      }
       await failpoint('round.prepare');
       await this.#backend.prepareCut(plan, signal);
       undo.defer(() => this.#backend.abortCut(token));

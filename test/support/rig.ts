@@ -18,7 +18,15 @@ import type { Scratch } from './scratch.ts';
 
 export type RigOptions = Partial<
   OptionValues<
-    'backend' | 'poolSize' | 'volumeGroup' | 'thinPool' | 'leaseMs' | 'expediteRcu' | 'overcommitRatio' | 'poolReserve'
+    | 'backend'
+    | 'poolSize'
+    | 'volumeGroup'
+    | 'thinPool'
+    | 'leaseMs'
+    | 'fenceBudgetMs'
+    | 'expediteRcu'
+    | 'overcommitRatio'
+    | 'poolReserve'
   >
 >;
 
@@ -105,6 +113,7 @@ export class Rig implements AsyncDisposable {
       nodeName: NODE,
       poolSize: 2n * GiB,
       leaseMs: LEASE_MS,
+      fenceBudgetMs: LEASE_MS,
       expediteRcu: true,
       overcommitRatio: 1000,
       poolReserve: 5,
