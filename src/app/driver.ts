@@ -73,7 +73,7 @@ export async function openStorage(
   const node = options.nodeName;
   const budgetMs = options.fenceBudgetMs;
   const rounds = resources.use(
-    new NodeRounds({ node, backend, fence, clock: systemClock, observer: metrics, locks, budgetMs }),
+    new NodeRounds({ backend, fence, clock: systemClock, observer: metrics, locks, budgetMs }),
   );
   const agent = new LocalAgent({
     node,

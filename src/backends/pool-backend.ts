@@ -91,9 +91,8 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   }
 
   async expandVolume(id: VolumeId, capacityBytes: Bytes): Promise<Volume> {
-    const volume = this.#parts.index.volumes.get(id);
-    if (!volume) throw notFound('volume', id);
-    const more = capacityBytes > volume.capacityBytes ? capacityBytes - volume.capacityBytes : 0n;
+    const present = this.#volume(id).capacityBytes;
+    const more = capacityBytes > present ? capacityBytes - present : 0n;
     if (more === 0n) return await this.#parts.volumes.expand(id, capacityBytes);
     return await this.#promising(more, `expanding volume ${id}`, () => this.#parts.volumes.expand(id, capacityBytes));
   }
@@ -103,9 +102,7 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   }
 
   async attach(id: VolumeId, { readOnly }: { readonly readOnly: boolean }): Promise<AttachedDevice> {
-    const volume = this.#parts.index.volumes.get(id);
-    if (!volume) throw notFound('volume', id);
-    return await this.#parts.devices.attach(volume, readOnly);
+    return await this.#parts.devices.attach(this.#volume(id), readOnly);
   }
 
   async devices(id: VolumeId): Promise<readonly AttachedDevice[]> {
@@ -117,11 +114,14 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   }
 
   async fenceTargets(ids: readonly VolumeId[]): Promise<readonly FenceTarget[]> {
-    return await this.#parts.devices.fenceTargets(this.#present(ids));
+    return await this.#parts.devices.fenceTargets(ids.map((id) => this.#volume(id)));
   }
 
   async assertCutWithin(budgetMs: number, ids: readonly VolumeId[]): Promise<void> {
-    await this.#parts.cuts.assertWithin(budgetMs, this.#present(ids));
+    await this.#parts.cuts.assertWithin(
+      budgetMs,
+      ids.map((id) => this.#volume(id)),
+    );
   }
 
   async prepareCut(plan: RoundPlan): Promise<void> {
@@ -158,6 +158,10 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
     this.#releaseCut(token);
   }
 
+  async isCommitted(token: RoundToken): Promise<boolean> {
+    return this.#parts.index.cut(token) !== undefined;
+  }
+
   async sealedCuts(): Promise<readonly SealedPart[]> {
     return this.#parts.index.sealed();
   }
@@ -192,12 +196,10 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
     if (record?.group?.id === id) await this.#parts.cuts.delete(record);
   }
 
-  #present(ids: readonly VolumeId[]): readonly Volume[] {
-    return ids.map((id) => {
-      const volume = this.#parts.index.volumes.get(id);
-      if (!volume) throw notFound('volume', id);
-      return volume;
-    });
+  #volume(id: VolumeId): Volume {
+    const volume = this.#parts.index.volumes.get(id);
+    if (!volume) throw notFound('volume', id);
+    return volume;
   }
 
   async #promising<T>(bytes: Bytes, what: string, create: () => Promise<T>): Promise<T> {

@@ -116,6 +116,7 @@ export interface Backend extends VolumeLimits {
    * @throws DriverError failed-precondition for a cut that is committed
    */
   abortCut(token: RoundToken): Promise<void>;
+  isCommitted(token: RoundToken): Promise<boolean>;
   /** Cuts of groups that are sealed, and neither committed nor aborted. */
   sealedCuts(): Promise<readonly SealedPart[]>;
 
