@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { DriverError } from '../core/errors.ts';
 import { type Child, startChild } from '../host/child.ts';
+import { waitUntilReady } from '../prove/csi-client.ts';
 import { connect } from '../rpc/client.ts';
 
 const MAIN = fileURLToPath(new URL(`../main${path.extname(import.meta.url)}`, import.meta.url));
@@ -97,5 +98,5 @@ async function ready(endpoint: string, child: Child, role: string): Promise<void
   const died = child.exited.then(({ code, signal }) => {
     throw new DriverError('unavailable', `the temporary ${role} ended with ${code ?? signal} before it was ready`);
   });
-  await Promise.race([channel.waitForReady(START_LIMIT_MS), died]);
+  await Promise.race([waitUntilReady(channel, START_LIMIT_MS), died]);
 }
