@@ -39,7 +39,8 @@ export const admitControllers: Interceptor = async ({ peer }, _request, next) =>
 
 /** TLS looks when a connection is opened, which may be long ago. */
 function hasExpired({ validTo }: Peer): boolean {
-  return Date.now() > validTo;
+  // Not the other way round: of a time that is none, nothing is true.
+  return !(Date.now() <= validTo);
 }
 
 function ours(uris: readonly string[]): readonly string[] {

@@ -3,7 +3,7 @@ import type { Metrics } from '../core/observe.ts';
 export interface Measuring {
   readonly metrics: Metrics;
   /** Absent where nobody can read them. @param refresh called before each scrape */
-  readonly expose?: (refresh?: () => Promise<void>) => Promise<AsyncDisposable>;
+  readonly expose?: (ready: () => boolean, refresh: () => Promise<void>) => Promise<AsyncDisposable>;
 }
 
 /** Prometheus metrics where somebody can read them; else nothing is counted, and their library is not even loaded. */
@@ -19,8 +19,5 @@ export async function measure(address: string | undefined): Promise<Measuring> {
     import('../obs/metrics-server.ts'),
   ]);
   const metrics = new PrometheusMetrics();
-  return {
-    metrics,
-    expose: (refresh) => serveMetrics({ address, metrics, ready: () => true, ...(refresh && { refresh }) }),
-  };
+  return { metrics, expose: (ready, refresh) => serveMetrics({ address, metrics, ready, refresh }) };
 }

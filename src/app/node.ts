@@ -17,14 +17,17 @@ export interface ComposedNode extends Service {
   readonly agent: NodeAgent;
 }
 
-/** @throws DriverError failed-precondition when this is not a machine that it can run on */
+/** @throws DriverError failed-precondition when this is not a machine that a node can run on */
+export async function requireNodeMachine({ backend }: OptionValues<'backend'>): Promise<void> {
+  requireRoot();
+  const { tools } = BACKENDS[backend];
+  await requireTools(['mkfs.ext4', 'mkfs.xfs', 'resize2fs', 'xfs_growfs', 'blkid', 'mount', ...tools]);
+}
+
 export async function composeNode(
   options: OptionValues<(typeof NODE_OPTIONS)[number]>,
   { logger, metrics, resources }: Surroundings,
 ): Promise<ComposedNode> {
-  requireRoot();
-  const { tools } = BACKENDS[options.backend];
-  await requireTools(['mkfs.ext4', 'mkfs.xfs', 'resize2fs', 'xfs_growfs', 'blkid', 'mount', ...tools]);
   await sweepAbandonedRuns(logger);
   const { backend, agent, locks } = resources.use(await openStorage(options, logger, metrics));
   const { nodeName: node, dataDir } = options;

@@ -17,6 +17,7 @@ import {
   oneOf,
   onOff,
   parseSize,
+  socketPath,
   text,
 } from './option-parsers.ts';
 
@@ -58,7 +59,7 @@ export const OPTIONS = {
   }),
   poolSize: optional({
     value: 'size',
-    help: "size of a pool that the driver makes: its own filesystem where the data folder can't reflink, or the thin pool; it can grow later (default: 80 % of what is free)",
+    help: 'size of a pool that the driver makes: a filesystem of its own, or the thin pool; it can grow later (default: 80 % of what is free; on a data folder that can reflink, no filesystem of its own)',
     parse: parseSize,
   }),
   volumeGroup: row({
@@ -85,11 +86,22 @@ export const OPTIONS = {
     fallback: '5000',
     parse: integer(100, 30_000),
   }),
+  fenceBudgetMs: row({
+    value: 'ms',
+    help: 'longest time that a cut may be expected to take; past it nothing is frozen and the snapshot fails, see docs/consistency.md',
+    fallback: '1000',
+    parse: integer(1, 30_000),
+  }),
   expediteRcu: row({
     value: 'on|off',
     help: 'raise the kernel-wide rcu_expedited while frozen: windows many times shorter, see docs/consistency.md',
     fallback: 'on',
     parse: onOff,
+  }),
+  guardSocket: optional({
+    value: '/path',
+    help: 'socket of `cofferdam guard`, the process that freezes and thaws (serve: a child process unless given)',
+    parse: socketPath,
   }),
   overcommitRatio: row({
     value: 'ratio',

@@ -5,7 +5,7 @@ import { armFailpoints } from '../core/failpoint.ts';
 import type { KeyedLocks } from '../core/locks.ts';
 import type { Logger, Metrics } from '../core/observe.ts';
 import { SECRET_FIELDS } from '../csi/redaction.ts';
-import { type CsiParts, csiInterceptors, csiServices } from '../csi/services.ts';
+import { type CsiParts, csiInterceptors, csiServices, startingServices } from '../csi/services.ts';
 import { createLogger } from '../obs/logger.ts';
 import { type Address, parseAddress } from '../rpc/address.ts';
 import { serve } from '../rpc/server.ts';
@@ -42,31 +42,44 @@ export interface Service {
 export interface Surroundings {
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** What the service is made of is put here, and is disposed of after the socket is closed. */
+  /** What the service is made of is put here, and is disposed of after the socket is closed: calls work on it. */
   readonly resources: AsyncDisposableStack;
 }
 
-/** @returns the exit code of the process */
+export interface ServicePlan {
+  readonly parts: readonly (keyof CsiParts)[];
+  /** Makes them. May take long: a pool may have a journal to replay. */
+  readonly compose: (surroundings: Surroundings) => Promise<Service>;
+}
+
+/**
+ * The socket comes first, so that whoever watches over the process can see that it lives while its parts are made.
+ * @returns the exit code of the process
+ */
 export async function runService(
   options: ServiceOptions,
-  compose: (surroundings: Surroundings) => Promise<Service>,
+  { parts, compose }: ServicePlan,
   signal: AbortSignal,
 ): Promise<number> {
   if (options.failpoints !== undefined) armFailpoints(options.failpoints);
   using logger = createLogger({ level: options.logLevel, secretFields: SECRET_FIELDS });
-  await using resources = new AsyncDisposableStack();
   const { metrics, expose } = await measure(options.metricsAddress);
-  const { parts, nodeLocks, refresh, facts } = await compose({ logger, metrics, resources });
-  const ready = () => true;
-  const server = resources.use(
-    await serve({
-      address: socketOf(options.endpoint),
-      services: csiServices(parts, { ...options, version: VERSION, ready }),
-      interceptors: csiInterceptors({ logger, metrics, ready, ...(nodeLocks && { nodeLocks }) }),
-      drainMs: DRAIN_MS,
-    }),
-  );
-  if (expose) resources.use(await expose(refresh));
+  await using resources = new AsyncDisposableStack();
+  let service: Service | undefined;
+  const ready = () => service !== undefined;
+  const about = { ...options, version: VERSION, ready };
+  await using server = await serve({
+    address: socketOf(options.endpoint),
+    services: startingServices(parts, about),
+    interceptors: csiInterceptors({ logger, metrics }),
+    drainMs: DRAIN_MS,
+  });
+  await using _exposed = await expose?.(ready, async () => await service?.refresh?.());
+
+  service = await compose({ logger, metrics, resources });
+  const { nodeLocks, facts } = service;
+  const interceptors = csiInterceptors({ logger, metrics, ...(nodeLocks && { nodeLocks }) });
+  server.replace(csiServices(service.parts, about), interceptors);
   logger.info({ version: VERSION, ...facts, address: server.address }, 'serving');
   await stopped(signal, options.untilStdinCloses);
   logger.info({}, 'stopping');

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { DriverError } from '../core/errors.ts';
 import { type Child, startChild } from '../host/child.ts';
+import { waitUntilReady } from '../prove/csi-client.ts';
 import { connect } from '../rpc/client.ts';
 
 const MAIN = fileURLToPath(new URL(`../main${path.extname(import.meta.url)}`, import.meta.url));
@@ -75,16 +76,20 @@ export class TemporaryProcess implements AsyncDisposable {
     await child?.exited;
   }
 
-  /** In its own order; at once when it does not end. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** In its own order; at once when it does not end. @returns its exit code; undefined when it does not run, or was killed */
+  async stop(): Promise<number | undefined> {
     const child = this.#child;
-    if (!child) return;
+    if (!child) return undefined;
     child.stdin?.end();
     const patience = new AbortController();
     const limit = sleep(STOP_LIMIT_MS, 'late', { signal: patience.signal }).catch(() => 'ended');
     if ((await Promise.race([child.exited, limit])) === 'late') child.kill('SIGKILL');
     patience.abort();
-    await child.exited;
+    return (await child.exited).code ?? undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 }
 
@@ -93,5 +98,5 @@ async function ready(endpoint: string, child: Child, role: string): Promise<void
   const died = child.exited.then(({ code, signal }) => {
     throw new DriverError('unavailable', `the temporary ${role} ended with ${code ?? signal} before it was ready`);
   });
-  await Promise.race([channel.waitForReady(START_LIMIT_MS), died]);
+  await Promise.race([waitUntilReady(channel, START_LIMIT_MS), died]);
 }

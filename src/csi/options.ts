@@ -15,6 +15,4 @@ export interface CsiOptions {
 /** Of the node that an endpoint serves. */
 export interface NodeInfo {
   readonly node: NodeName;
-  /** As many volumes as the scheduler may put on this node; it decides by itself when absent. */
-  readonly maxVolumesPerNode?: bigint;
 }

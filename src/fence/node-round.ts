@@ -21,8 +21,9 @@ import type {
 import type { CutRecord } from '../core/snapshot.ts';
 import { admitRound } from './admission.ts';
 import { evidenceOf, quiescenceOf } from './evidence.ts';
+import type { FenceSession } from './fence-session.ts';
 import { cutMembers } from './member-cuts.ts';
-import { assertLease, type FenceSession, type NodeFence } from './node-fence.ts';
+import { assertLease, type NodeFence } from './node-fence.ts';
 import { type OpenRound, OpenRounds } from './open-rounds.ts';
 import { nextState } from './round-state.ts';
 
@@ -42,6 +43,8 @@ export interface NodeRoundsParts {
   readonly observer: FenceObserver;
   /** The node's: whoever changes a volume or snapshot here takes its lock. */
   readonly locks: KeyedLocks;
+  /** Longest time that a cut may be expected to take, milliseconds; the lease when that is shorter. */
+  readonly budgetMs: number;
 }
 
 export class NodeRounds {
@@ -50,15 +53,17 @@ export class NodeRounds {
   readonly #clock: Clock;
   readonly #observer: FenceObserver;
   readonly #locks: KeyedLocks;
+  readonly #budgetMs: number;
   readonly #rounds: OpenRounds;
   #frozenNow = 0;
 
-  constructor({ backend, fence, clock, observer, locks }: NodeRoundsParts) {
+  constructor({ backend, fence, clock, observer, locks, budgetMs }: NodeRoundsParts) {
     this.#backend = backend;
     this.#fence = fence;
     this.#clock = clock;
     this.#observer = observer;
     this.#locks = locks;
+    this.#budgetMs = budgetMs;
     this.#rounds = new OpenRounds(clock);
   }
 
@@ -70,7 +75,7 @@ export class NodeRounds {
       await using undo = new AsyncDisposableStack();
       const locks = undo.use(this.#locks.acquire(`round ${token}`, claim));
       await admitRound(plan, this.#backend, (of) => this.#rounds.ofGroup(of));
-      const targets = await this.#backend.fenceTargets(members.map(({ volumeId }) => volumeId));
+      const targets = await this.#targetsOf(plan);
       await failpoint('round.prepare');
       await this.#backend.prepareCut(plan, signal);
       undo.defer(() => this.#backend.abortCut(token));
@@ -82,6 +87,16 @@ export class NodeRounds {
       undo.move();
       return { quiescence: targets.map(quiescenceOf) };
     });
+  }
+
+  /** @throws DriverError failed-precondition when writers would wait for the cut for longer than the budget */
+  async #targetsOf({ members, fenced, leaseMs }: RoundPlan): Promise<readonly FenceTarget[]> {
+    const ids = members.map(({ volumeId }) => volumeId);
+    const targets = await this.#backend.fenceTargets(ids);
+    // Nobody waits for a cut of volumes that nobody uses.
+    const used = fenced && targets.some(({ kind }) => kind !== 'idle');
+    if (used) await this.#backend.assertCutWithin(Math.min(this.#budgetMs, leaseMs), ids);
+    return targets;
   }
 
   async #prepareFence(

@@ -3,12 +3,13 @@ import { DriverError } from '../core/errors.ts';
 import { grpcTarget, parseAddress } from './address.ts';
 import { clientOf, type RpcClient } from './client-calls.ts';
 import type { LoadedService } from './proto.ts';
+import type { RpcName } from './types.ts';
 
 export type { CallOptions, RpcClient } from './client-calls.ts';
 
 /** A connection, shared by the clients made of it. It connects when it is first used, and again after a loss. */
 export interface RpcChannel extends Disposable {
-  client<D>(service: LoadedService): RpcClient<D>;
+  client<D, S extends RpcName<D> = never>(service: LoadedService): RpcClient<D, S>;
   /** Waits until the server can be reached. @throws DriverError unavailable after `timeoutMs` */
   waitForReady(timeoutMs: number): Promise<void>;
   close(): void;
@@ -32,7 +33,7 @@ export function connect(endpoint: string): RpcChannel {
   });
   const close = () => grpc.close();
   return {
-    client: <D>(service: LoadedService) => clientOf<D>(grpc, service),
+    client: <D, S extends RpcName<D> = never>(service: LoadedService) => clientOf<D, S>(grpc, service),
     waitForReady: (timeoutMs) => waitForReady(grpc, endpoint, timeoutMs),
     close,
     [Symbol.dispose]: close,

@@ -1,7 +1,9 @@
+import type { Socket } from 'node:net';
 import { connectivityState, credentials, Client as GrpcClient, Metadata } from '@grpc/grpc-js';
 import { DriverError } from '../core/errors.ts';
 import { type Address, grpcTarget } from './address.ts';
 import { clientOf, type RpcClient } from './client-calls.ts';
+import { notingSockets } from './dialed-sockets.ts';
 import type { LoadedService } from './proto.ts';
 import { clientCredentials, type ExpectedServer, type TlsMaterial } from './tls.ts';
 import type { RpcName } from './types.ts';
@@ -44,6 +46,7 @@ export class Connection implements Disposable {
   readonly openedAtMs = performance.now();
   readonly material: TlsMaterial | undefined;
   readonly #grpc: GrpcClient;
+  readonly #sockets = new Set<Socket>();
   #state: 'opening' | 'open' | 'over' = 'opening';
 
   constructor(address: Address, tls?: ConnectionTls) {
@@ -57,7 +60,10 @@ export class Connection implements Disposable {
     this.established = promise;
     // Perhaps nobody waits any more.
     this.established.catch(() => undefined);
-    this.#follow(resolve, reject);
+    notingSockets(
+      (socket) => this.#note(socket),
+      () => this.#follow(resolve, reject),
+    );
   }
 
   get state(): 'opening' | 'open' | 'over' {
@@ -71,8 +77,17 @@ export class Connection implements Disposable {
   /** Takes no new calls; those under way go on, and the connection ends with the last of them. */
   [Symbol.dispose](): void {
     if (this.#state === 'over') return;
+    const opened = this.#state === 'open';
     this.#state = 'over';
     this.#grpc.close();
+    if (!opened) for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #note(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    // Not at once: to connect would bring it back to life.
+    if (this.#state === 'over') process.nextTick(() => socket.destroy());
   }
 
   #follow(resolve: () => void, reject: (reason: DriverError) => void): void {

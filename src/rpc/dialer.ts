@@ -18,11 +18,11 @@ export interface DialerOptions {
 
 const PATIENCE_MS = 1000;
 
-/**
- * An attempt that takes longer is given up by the next caller. gRPC does not close its socket, the kernel does in a
- * minute or two: so it must not be much shorter than callers come.
- */
+/** An attempt that takes longer is given up by the next caller: packets that were lost are sent again ever more rarely. */
 const ATTEMPT_MS = 5000;
+
+/** Between attempts to replace a connection that is still good. */
+const RENEWAL_PAUSE_MS = 1000;
 
 /** Sees to it that there is a connection to one server, when somebody wants it. */
 export class Dialer implements Disposable {
@@ -81,7 +81,8 @@ export class Dialer implements Disposable {
    * server has not got its own yet, this one is good for as long as it lasts.
    */
   #renew(current: Connection): void {
-    if (this.#next && this.#next.state !== 'over' && performance.now() - this.#next.openedAtMs < ATTEMPT_MS) return;
+    const pauseMs = this.#next?.state === 'over' ? RENEWAL_PAUSE_MS : ATTEMPT_MS;
+    if (this.#next && performance.now() - this.#next.openedAtMs < pauseMs) return;
     this.#next?.[Symbol.dispose]();
     const next = this.#dial();
     this.#next = next;

@@ -134,11 +134,15 @@ export class Cluster implements AsyncDisposable {
     return path.join(this.running.folder, `${name}.log`);
   }
 
-  /** How they end. */
+  /** @returns the exit codes; undefined for those that were killed */
+  async stop(): Promise<readonly (number | undefined)[]> {
+    return await Promise.all([...this.running.members.values()].map(({ process }) => process.stop()));
+  }
+
   async logs(): Promise<string> {
     const names = [...this.running.members.keys()];
     const logs = await Promise.all(names.map((name) => readFile(this.logOf(name), 'utf8')));
-    return logs.map((text, i) => `--- ${names[i]}\n${text.slice(-6000)}`).join('\n');
+    return logs.map((text, i) => `--- ${names[i]}\n${text}`).join('\n');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

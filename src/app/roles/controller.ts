@@ -5,28 +5,34 @@ import type { Role } from '../cli.ts';
 import { CONTROLLER_OPTIONS, composeController } from '../controller.ts';
 import { LINK_OPTIONS, openLink } from '../link.ts';
 import { flagOf, type OptionValues } from '../options.ts';
-import { runService, SERVICE_OPTIONS } from '../service.ts';
+import { runService, SERVICE_OPTIONS, type Service, type Surroundings } from '../service.ts';
 
 const ROLE_OPTIONS = [...SERVICE_OPTIONS, ...CONTROLLER_OPTIONS, ...LINK_OPTIONS, 'agents', 'agentsFile'] as const;
+type ControllerRoleOptions = OptionValues<(typeof ROLE_OPTIONS)[number]>;
 
 export const role: Role<(typeof ROLE_OPTIONS)[number]> = {
   description:
     'Serves the CSI Identity, Controller and GroupController services for the volumes of many nodes. It keeps nothing, ' +
     'and needs no root; any number of them may run at a time.',
   options: ROLE_OPTIONS,
-  run: (options, signal) =>
-    runService(
-      options,
-      async (surroundings) => {
-        const source = sourceOf(options);
-        const link = await openLink(options, surroundings);
-        const directory = surroundings.resources.use(await openStaticDirectory(source, link, surroundings.logger));
-        const nodes = directory.nodes().length;
-        return { parts: { controller: composeController(directory, options, surroundings) }, facts: { nodes } };
-      },
-      signal,
-    ),
+  run: async (options, signal) => {
+    const source = sourceOf(options);
+    const compose = (surroundings: Surroundings) => composeOverLink(source, options, surroundings);
+    return await runService(options, { parts: ['controller'], compose }, signal);
+  },
 };
+
+async function composeOverLink(
+  source: NodeListSource,
+  options: ControllerRoleOptions,
+  surroundings: Surroundings,
+): Promise<Service> {
+  const { logger, resources } = surroundings;
+  const link = await openLink(options, surroundings);
+  const directory = resources.use(await openStaticDirectory(source, link, logger));
+  const nodes = directory.nodes().length;
+  return { parts: { controller: composeController(directory, options, surroundings) }, facts: { nodes } };
+}
 
 function sourceOf({ agents, agentsFile }: OptionValues<'agents' | 'agentsFile'>): NodeListSource {
   const field = flagOf('agents');

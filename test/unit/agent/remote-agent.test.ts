@@ -76,7 +76,6 @@ test('a deadline ends a call on both sides', async () => {
   await expect(link.remote.freeze(TOKEN, noSignal)).rejects.toMatchObject({ code: 'deadline-exceeded' });
   const there = await called.promise;
   await until(() => there.aborted);
-  expect(there.reason).toMatchObject({ code: 'deadline-exceeded' });
 });
 
 test('no step of a round may take longer than it can matter', async () => {
@@ -149,13 +148,14 @@ test('somebody who takes connections and says nothing is unavailable when patien
   await using proxy = await SilentProxy.to(portOf(served.server));
   proxy.cut();
   using remote = new RemoteAgent({ node: NODE, address: proxy.address }, linkParts(security, 300));
-  const calls = [remote.capacity(noSignal), remote.getVolume(V1, noSignal)];
-  for (const call of calls) {
-    await expect(call).rejects.toMatchObject({
-      code: 'unavailable',
-      message: expect.stringContaining('no answer within 300 ms'),
-    });
-  }
+  const silence = { code: 'unavailable', message: expect.stringContaining('no answer within 300 ms') };
+  await Promise.all([
+    expect(remote.capacity(noSignal)).rejects.toMatchObject(silence),
+    expect(remote.getVolume(V1, noSignal)).rejects.toMatchObject(silence),
+  ]);
+  expect(proxy.open).toBe(1);
+  remote[Symbol.dispose]();
+  await until(() => proxy.open === 0);
 });
 
 test('an agent that goes takes its calls with it; when it is back, so are they', async () => {

@@ -13,6 +13,8 @@ const CODES: readonly (readonly [ErrorCode, status])[] = [
   ['aborted', 10],
   ['unavailable', 14],
   ['unimplemented', 12],
+  ['unauthenticated', 16],
+  ['permission-denied', 7],
   ['cancelled', 1],
   ['deadline-exceeded', 4],
   ['data-loss', 15],
@@ -24,6 +26,12 @@ test.each(CODES)('%s is %d, both ways', (code, grpcCode) => {
   expect(toStatus(error, context)).toEqual({ code: grpcCode, details: 'field: reason' });
   expect(fromStatus(grpcCode, 'field: reason')).toMatchObject({ code, message: 'field: reason' });
   expect(statusName(error)).toBe(status[grpcCode]);
+});
+
+test('a clean-up that failed too does not hide what the caller did wrong', () => {
+  const thrown = new SuppressedError(new Error('device is busy'), new DriverError('not-found', 'no such volume'));
+  expect(toStatus(thrown, context)).toEqual({ code: 5, details: 'no such volume' });
+  expect(statusName(thrown)).toBe('NOT_FOUND');
 });
 
 test('an internal error of ours says what it is, and where the log has more', () => {
