@@ -1,3 +1,4 @@
+import { mapLimited } from '../core/concurrency.ts';
 import { DriverError, hasCode, invalidArgument, messageOf, notFound } from '../core/errors.ts';
 import { groupId, homeOf, memberSnapshotId, type NodeName, nodeOf, type VolumeId } from '../core/ids.ts';
 import type { NodeDirectory } from '../core/node-agent.ts';
@@ -5,7 +6,7 @@ import { type GroupIntent, nodesOfGroup } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import { compareIds } from '../core/sorted-index.ts';
 import { Resolver } from '../fence/resolver.ts';
-import { agentOf } from './nodes.ts';
+import { ASKED_AT_A_TIME, agentOf } from './nodes.ts';
 import { askTheSame } from './parameters.ts';
 import type { CreateGroupRequest, GroupRequest, GroupSnapshot } from './requests.ts';
 import type { Rounds } from './snapshot-service.ts';
@@ -109,8 +110,8 @@ export class GroupService {
   }
 
   async #confirmVolumes(volumeIds: readonly VolumeId[], signal: AbortSignal): Promise<void> {
-    const volumes = await Promise.all(
-      volumeIds.map(async (id) => agentOf(this.#directory, 'volume', id)?.getVolume(id, signal)),
+    const volumes = await mapLimited(volumeIds, ASKED_AT_A_TIME, async (id) =>
+      agentOf(this.#directory, 'volume', id)?.getVolume(id, signal),
     );
     const missing = volumeIds.find((_, i) => volumes[i] === undefined);
     if (missing !== undefined) throw notFound('volume', missing);
