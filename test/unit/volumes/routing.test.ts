@@ -1,8 +1,11 @@
 /** A call about things on some nodes costs nothing for the others: it neither asks them nor looks through their names. */
+import { setImmediate } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
+import { DriverError } from '../../../src/core/errors.ts';
 import { groupId, memberSnapshotId, snapshotId, volumeId } from '../../../src/core/ids.ts';
 import { RoundCoordinator } from '../../../src/fence/coordinator.ts';
 import { GroupService } from '../../../src/volumes/group-service.ts';
+import { ASKED_AT_A_TIME, askNodes } from '../../../src/volumes/nodes.ts';
 import { SnapshotService } from '../../../src/volumes/snapshot-service.ts';
 import { VolumeService } from '../../../src/volumes/volume-service.ts';
 import { type FakeAgent, FakeDirectory, noSignal } from '../support/fake-agent.ts';
@@ -93,6 +96,23 @@ test.each(CALLS)('%s: %j', async (_what, nodes, call) => {
   const world = await setUp();
   await call(world);
   expect(world.directory.asked).toEqual(new Set(nodes));
+});
+
+test('who may be anywhere is looked for on all nodes, some at a time', async () => {
+  const names = Array.from({ length: 3 * ASKED_AT_A_TIME }, (_, i) => `n${i}`);
+  const directory = new FakeDirectory(...names);
+  let underWay = 0;
+  let most = 0;
+  const { found, away } = await askNodes(directory, names, async ({ node }) => {
+    most = Math.max(most, ++underWay);
+    await setImmediate();
+    underWay--;
+    if (node === 'n7') throw new DriverError('unavailable', 'away');
+    return node;
+  });
+  expect(most).toBe(ASKED_AT_A_TIME);
+  expect(found).toEqual(names.filter((name) => name !== 'n7'));
+  expect([...away.keys()]).toEqual(['n7']);
 });
 
 test('pages are taken from the nodes that they are on', async () => {
