@@ -8,14 +8,16 @@ import { VolumeService } from '../volumes/volume-service.ts';
 import type { OptionValues } from './options.ts';
 import { observeRounds } from './round-observer.ts';
 import type { Surroundings } from './service.ts';
+import { settleNowAndThen } from './settling.ts';
 
 export const CONTROLLER_OPTIONS = ['leaseMs'] as const;
 
 export function composeController(
   directory: NodeDirectory,
   { leaseMs }: OptionValues<(typeof CONTROLLER_OPTIONS)[number]>,
-  { logger, metrics }: Surroundings,
+  { logger, metrics, resources }: Surroundings,
 ): ControllerParts {
+  resources.use(settleNowAndThen(directory, logger));
   const coordinator = new RoundCoordinator(directory, leaseMs, observeRounds(logger, metrics));
   return {
     volumes: new VolumeService(directory),

@@ -2,6 +2,7 @@ import { TEST_BUILD } from '../../core/build.ts';
 import { invalidArgument } from '../../core/errors.ts';
 import { homeOf, type NodeName, nodeOf } from '../../core/ids.ts';
 import {
+  type Decision,
   type GroupIntent,
   type MemberEvidence,
   nodesOfGroup,
@@ -130,6 +131,22 @@ function checkMembers(node: NodeName, group: GroupIntent, members: readonly Roun
   if (asked.size !== own.size || asked.difference(own).size > 0) {
     throw invalidArgument('members', "must be the group's members on this node");
   }
+}
+
+const DECISIONS = { committed: 'COMMITTED', aborted: 'ABORTED', pending: 'PENDING' } as const satisfies Record<
+  Decision,
+  string
+>;
+
+export function writeDecision(decision: Decision): (typeof DECISIONS)[Decision] {
+  return DECISIONS[decision];
+}
+
+/** A value of a later protocol arrives as a number. */
+export function readDecision(field: string, wire: unknown): Decision {
+  const decision = (Object.keys(DECISIONS) as Decision[]).find((each) => DECISIONS[each] === wire);
+  if (!decision) throw invalidArgument(field, `${String(wire)} is not known here`);
+  return decision;
 }
 
 export function writePart({ token, group }: SealedPart): Wire<WirePart> {

@@ -67,6 +67,11 @@ const EXCHANGES: readonly Exchange[] = [
   { method: 'commit', args: [TOKEN], answer: RECORD },
   { method: 'commit', args: [TOKEN], answer: without('group', { ...RECORD, snapshots: [snapshot()], evidence: [] }) },
   { method: 'abort', args: [TOKEN], answer: undefined },
+  ...(['committed', 'aborted', 'pending'] as const).map((answer) => ({
+    method: 'settle' as const,
+    args: [TOKEN],
+    answer,
+  })),
   { method: 'sealedParts', args: [], answer: [PART, { ...PART, group: { ...INTENT, parameters: {} } }] },
   { method: 'sealedParts', args: [], answer: [] },
 ];
