@@ -7,7 +7,7 @@ import type { Handlers } from '../rpc/types.ts';
 import { type AgentStreams, API, checkApi } from './api.ts';
 import { readId, readIdOn, readSize, readToken } from './wire/fields.ts';
 import { writeCapacity, writeLimits } from './wire/pool.ts';
-import { readPlan, writeEvidence, writePart, writeQuiescence } from './wire/round.ts';
+import { readPlan, writeDecision, writeEvidence, writePart, writeQuiescence } from './wire/round.ts';
 import { writeRecord, writeSnapshot } from './wire/snapshot.ts';
 import { readSpec, writeVolume } from './wire/volume.ts';
 
@@ -94,6 +94,9 @@ export function agentHandlers(agent: NodeAgent, version: string): Handlers<Agent
       await agent.abort(tokenOf(token), signal);
       return {};
     },
+    Settle: async ({ token }, { signal }) => ({
+      decision: writeDecision(await agent.settle(tokenOf(token), signal)),
+    }),
     SealedParts: async (_request, { signal }) => ({ parts: (await agent.sealedParts(signal)).map(writePart) }),
   };
 }

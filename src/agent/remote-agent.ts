@@ -6,12 +6,12 @@ import { DriverError, messageOf } from '../core/errors.ts';
 import type { GroupId, NodeName, SnapshotId, VolumeId } from '../core/ids.ts';
 import type { NodeAgent } from '../core/node-agent.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
-import type { CutNode, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
+import type { CutNode, Decision, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Volume, VolumeSpec } from '../core/volume.ts';
 import { AgentClient, type AgentPlace, type LinkParts } from './agent-client.ts';
 import { readCapacity } from './wire/pool.ts';
-import { readEvidence, readPart, readQuiescence, writePlan } from './wire/round.ts';
+import { readDecision, readEvidence, readPart, readQuiescence, writePlan } from './wire/round.ts';
 import { readRecord, readSnapshot } from './wire/snapshot.ts';
 import { readVolume, writeSpec } from './wire/volume.ts';
 
@@ -133,6 +133,11 @@ export class RemoteAgent implements NodeAgent, Disposable {
   async abort(token: RoundToken, signal: AbortSignal): Promise<void> {
     this.#leases.delete(token);
     await this.#client.call('Abort', { token }, DECIDE_MS, signal);
+  }
+
+  async settle(token: RoundToken, signal: AbortSignal): Promise<Decision> {
+    const { decision } = await this.#client.call('Settle', { token }, DECIDE_MS, signal);
+    return this.#understood(() => readDecision('decision', decision));
   }
 
   async sealedParts(signal: AbortSignal): Promise<readonly SealedPart[]> {

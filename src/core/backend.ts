@@ -86,6 +86,9 @@ export interface Backend extends VolumeLimits {
   /** Detaches all devices of the volume, and verifies that they are gone. */
   detach(id: VolumeId): Promise<void>;
 
+  /** A volume without a source reads as zeros, whatever its place held before. */
+  readonly blanksAreZeros: boolean;
+
   /** How to keep each of these quiet, in their order; looked at in one go, so that a large group costs one look. */
   fenceTargets(ids: readonly VolumeId[]): Promise<readonly FenceTarget[]>;
   /**
@@ -93,6 +96,12 @@ export interface Backend extends VolumeLimits {
    * them by itself, and can't while somebody else does.
    */
   readonly copiesStopped: boolean;
+  /**
+   * Outside the window: whether `cutMember` of all these will be done within so many milliseconds, as far as that can be
+   * told beforehand.
+   * @throws DriverError failed-precondition when not: says which volume it is, and what to do about it; not-found
+   */
+  assertCutWithin(budgetMs: number, ids: readonly VolumeId[]): Promise<void>;
   /** Outside the window: checks space, makes what can be made early. @throws DriverError resource-exhausted, not-found */
   prepareCut(plan: RoundPlan, signal: AbortSignal): Promise<void>;
   /** Inside the window: snapshots one member, uncommitted. `recordCut` or `abortCut` must follow. */
@@ -110,6 +119,7 @@ export interface Backend extends VolumeLimits {
    * @throws DriverError failed-precondition for a cut that is committed
    */
   abortCut(token: RoundToken): Promise<void>;
+  isCommitted(token: RoundToken): Promise<boolean>;
   /** Cuts of groups that are sealed, and neither committed nor aborted. */
   sealedCuts(): Promise<readonly SealedPart[]>;
 

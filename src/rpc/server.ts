@@ -42,6 +42,8 @@ const FAREWELL_MS = 1000;
 export interface RpcServer extends AsyncDisposable {
   readonly address: Address;
   readonly callsInFlight: number;
+  /** From now on these answer, instead of those before; calls under way go on. */
+  replace(services: readonly BoundService[], interceptors: readonly Interceptor[]): void;
   close(): Promise<void>;
 }
 
@@ -73,7 +75,13 @@ export async function serve(options: ServeOptions): Promise<RpcServer> {
     ...(address.kind === 'tcp' && KEEPALIVE),
     ...(options.maxRequestBytes !== undefined && { 'grpc.max_receive_message_length': options.maxRequestBytes }),
   });
-  for (const bound of options.services) addService(server, bound, { interceptors, inFlight });
+  let services: readonly BoundService[] = [];
+  const replace = (next: readonly BoundService[], around: readonly Interceptor[]) => {
+    for (const { service } of services) server.removeService(service);
+    services = next;
+    for (const bound of next) addService(server, bound, { interceptors: around, inFlight });
+  };
+  replace(options.services, interceptors);
 
   await using undo = new AsyncDisposableStack();
   const credentials = tls ? undo.use(new MutualTlsServerCredentials(tls)) : ServerCredentials.createInsecure();
@@ -94,6 +102,7 @@ export async function serve(options: ServeOptions): Promise<RpcServer> {
     get callsInFlight() {
       return inFlight.count;
     },
+    replace,
     close: stop,
     [Symbol.asyncDispose]: stop,
   };

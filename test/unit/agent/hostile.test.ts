@@ -43,6 +43,7 @@ const GOOD: Readonly<Record<string, Message>> = {
   Cut: { token: TOKEN },
   Commit: { token: TOKEN },
   Abort: { token: TOKEN },
+  Settle: { token: TOKEN },
   SealedParts: {},
 };
 
@@ -101,6 +102,7 @@ const agent: NodeAgent = scripted(NODE, {
   cut: async () => ({ evidence: [] }),
   commit: async () => RECORD,
   abort: async () => undefined,
+  settle: async () => 'pending',
   sealedParts: async () => [PART],
 });
 

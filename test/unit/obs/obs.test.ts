@@ -21,6 +21,14 @@ test('the logger blanks secret fields, also those that a caller forgot', () => {
   expect(lines[1]).toContain('9223372036854775808');
 });
 
+test('the logger shows what went wrong first, and what failed in the clean-up', () => {
+  const lines: string[] = [];
+  const logger = createLogger({ level: 'info', secretFields: [], output: { write: (line) => void lines.push(line) } });
+  logger.error({ err: new SuppressedError(new Error('busy'), new Error('no such volume')) }, 'failed');
+  const { err } = JSON.parse(lines[0] ?? '') as { readonly err: unknown };
+  expect(err).toMatchObject({ message: 'no such volume', cleanUp: [{ message: 'busy' }] });
+});
+
 test('metrics are served with what they measured', async () => {
   const metrics = new PrometheusMetrics();
   let ready = false;
@@ -29,7 +37,7 @@ test('metrics are served with what they measured', async () => {
     metrics,
     ready: () => ready,
     refresh: async () => {
-      metrics.pool({ totalBytes: 4n, freeBytes: 3n, promisedBytes: 2n, availableBytes: 1n });
+      metrics.pool({ totalBytes: 4n, freeBytes: 3n, promisedBytes: 2n, availableBytes: 1n, metadataUsedShare: 0.5 });
       throw new Error('the pool is away');
     },
   });
@@ -55,6 +63,8 @@ test('metrics are served with what they measured', async () => {
   expect(body).toContain('cofferdam_agent_call_duration_seconds_sum{node="node-a",method="Freeze",code="OK"} 0.004');
   expect(body).toContain('cofferdam_frozen_members 16');
   expect(body).toContain('cofferdam_pool_bytes{kind="available"} 1');
+  expect(body).toContain('cofferdam_pool_used_ratio{of="data"} 0.25');
+  expect(body).toContain('cofferdam_pool_used_ratio{of="metadata"} 0.5');
   expect(await get('/healthz')).toEqual({ status: 503, body: 'starting\n' });
   ready = true;
   expect(await get('/healthz?x')).toEqual({ status: 200, body: 'ok\n' });

@@ -21,6 +21,7 @@ const METHODS: Readonly<Record<Method, true>> = {
   cut: true,
   commit: true,
   abort: true,
+  settle: true,
   sealedParts: true,
 };
 
