@@ -58,7 +58,7 @@ export const OPTIONS = {
   }),
   poolSize: optional({
     value: 'size',
-    help: "size of a pool that the driver makes: its own filesystem where the data folder can't reflink, or the thin pool; it can grow later (default: 80 % of what is free)",
+    help: 'size of a pool that the driver makes: a filesystem of its own, or the thin pool; it can grow later (default: 80 % of what is free; on a data folder that can reflink, no filesystem of its own)',
     parse: parseSize,
   }),
   volumeGroup: row({

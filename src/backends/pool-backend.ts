@@ -47,6 +47,7 @@ export interface PoolParts {
 export abstract class PoolBackend implements Backend, AsyncDisposable {
   abstract readonly name: string;
   abstract readonly copiesStopped: boolean;
+  abstract readonly blanksAreZeros: boolean;
   readonly sizeGranularity: Bytes;
   readonly minVolumeBytes: Bytes;
   readonly maxVolumeBytes: Bytes;
