@@ -43,7 +43,8 @@ export async function launch({ folder, name, command }: Launch): Promise<DriverP
   const started = performance.now();
   // When this process dies, however it dies, the driver is told to end.
   const argv = ['setpriv', '--pdeathsig', 'TERM', ...command(endpoint)];
-  const child = await startChild(argv, { stdio: ['ignore', log, log], cwd: folder });
+  // Detached: a ^C is for this process, which ends its drivers in its own order.
+  const child = await startChild(argv, { stdio: ['ignore', log, log], cwd: folder, detached: true });
   closeSync(log);
   await using resources = new AsyncDisposableStack();
   resources.defer(async () => {

@@ -27,6 +27,7 @@ export const STORAGE_OPTIONS = [
   'thinPool',
   'nodeName',
   'leaseMs',
+  'fenceBudgetMs',
   'expediteRcu',
   'guardSocket',
   'overcommitRatio',
@@ -74,12 +75,15 @@ export async function openStorage(
   const fence = new NodeFence(guard, journal, systemClock, { expediteRcu: options.expediteRcu });
   const locks = new KeyedLocks();
   const node = options.nodeName;
-  const rounds = resources.use(new NodeRounds({ backend, fence, clock: systemClock, observer: metrics, locks }));
+  const budgetMs = options.fenceBudgetMs;
+  const rounds = resources.use(
+    new NodeRounds({ backend, fence, clock: systemClock, observer: metrics, locks, budgetMs }),
+  );
   const agent = new LocalAgent({
     node,
     backend,
     rounds,
-    copies: new QuietCopies(backend, fence, options.leaseMs),
+    copies: new QuietCopies(backend, fence, options.leaseMs, budgetMs),
     locks,
   });
   const owned = resources.move();

@@ -85,6 +85,12 @@ export const OPTIONS = {
     fallback: '5000',
     parse: integer(100, 30_000),
   }),
+  fenceBudgetMs: row({
+    value: 'ms',
+    help: 'longest time that a cut may be expected to take; past it nothing is frozen and the snapshot fails, see docs/consistency.md',
+    fallback: '1000',
+    parse: integer(1, 30_000),
+  }),
   expediteRcu: row({
     value: 'on|off',
     help: 'raise the kernel-wide rcu_expedited while frozen: windows many times shorter, see docs/consistency.md',

@@ -43,6 +43,8 @@ export interface NodeRoundsParts {
   readonly observer: FenceObserver;
   /** The node's: whoever changes a volume or snapshot here takes its lock. */
   readonly locks: KeyedLocks;
+  /** Longest time that a cut may be expected to take, milliseconds; the lease when that is shorter. */
+  readonly budgetMs: number;
 }
 
 export class NodeRounds {
@@ -51,15 +53,17 @@ export class NodeRounds {
   readonly #clock: Clock;
   readonly #observer: FenceObserver;
   readonly #locks: KeyedLocks;
+  readonly #budgetMs: number;
   readonly #rounds: OpenRounds;
   #frozenNow = 0;
 
-  constructor({ backend, fence, clock, observer, locks }: NodeRoundsParts) {
+  constructor({ backend, fence, clock, observer, locks, budgetMs }: NodeRoundsParts) {
     this.#backend = backend;
     this.#fence = fence;
     this.#clock = clock;
     this.#observer = observer;
     this.#locks = locks;
+    this.#budgetMs = budgetMs;
     this.#rounds = new OpenRounds(clock);
   }
 
@@ -71,7 +75,7 @@ export class NodeRounds {
       await using undo = new AsyncDisposableStack();
       const locks = undo.use(this.#locks.acquire(`round ${token}`, claim));
       await admitRound(plan, this.#backend, (of) => this.#rounds.ofGroup(of));
-      const targets = await this.#backend.fenceTargets(members.map(({ volumeId }) => volumeId));
+      const targets = await this.#targetsOf(plan);
       await failpoint('round.prepare');
       await this.#backend.prepareCut(plan, signal);
       undo.defer(() => this.#backend.abortCut(token));
@@ -83,6 +87,16 @@ export class NodeRounds {
       undo.move();
       return { quiescence: targets.map(quiescenceOf) };
     });
+  }
+
+  /** @throws DriverError failed-precondition when writers would wait for the cut for longer than the budget */
+  async #targetsOf({ members, fenced, leaseMs }: RoundPlan): Promise<readonly FenceTarget[]> {
+    const ids = members.map(({ volumeId }) => volumeId);
+    const targets = await this.#backend.fenceTargets(ids);
+    // Nobody waits for a cut of volumes that nobody uses.
+    const used = fenced && targets.some(({ kind }) => kind !== 'idle');
+    if (used) await this.#backend.assertCutWithin(Math.min(this.#budgetMs, leaseMs), ids);
+    return targets;
   }
 
   async #prepareFence(
