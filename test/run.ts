@@ -1,19 +1,20 @@
 /**
  * `npm test`: runs every tier, also after one has failed, and ends with one line for all of them:
- * `N passed, N failed, N skipped`. `npm test -- unit sanity` runs some.
+ * `N passed, N failed, N skipped`. `npm test -- unit sanity` runs some, `npm run test:soak` those that take long.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { Traces } from './support/leftovers.ts';
 import { addUp, countLine, type Row, type Tally, table, verdict } from './support/tally.ts';
 import { type TestRun, TIERS, type Tier } from './support/tiers.ts';
 
 /** @returns undefined when a name is not a tier's */
-function choose(names: readonly string[]): readonly Tier[] | undefined {
+function choose(names: readonly string[], soak: boolean): readonly Tier[] | undefined {
   if (names.some((name) => TIERS.every((tier) => tier.name !== name))) return undefined;
   return names.length === 0
-    ? TIERS.filter(({ onRequest }) => !onRequest)
+    ? TIERS.filter((tier) => Boolean(tier.soak) === soak)
     : TIERS.filter(({ name }) => names.includes(name));
 }
 
@@ -48,9 +49,10 @@ async function nothingLeftBehind(traces: Traces): Promise<Tally> {
 }
 
 async function main(): Promise<void> {
-  const tiers = choose(process.argv.slice(2));
+  const { values, positionals } = parseArgs({ options: { soak: { type: 'boolean' } }, allowPositionals: true });
+  const tiers = choose(positionals, values.soak ?? false);
   if (!tiers) {
-    console.error(`usage: npm test -- [tier...]; tiers: ${TIERS.map(({ name }) => name).join(', ')}`);
+    console.error(`usage: npm test -- [--soak | tier...]; tiers: ${TIERS.map(({ name }) => name).join(', ')}`);
     process.exitCode = 2;
     return;
   }

@@ -42,6 +42,7 @@ qemu-system-x86_64      qemu-system-x86
 /usr/lib/qemu/virtiofsd qemu-system-common
 busybox                 busybox-static
 depmod                  kmod
+nbdkit                  nbdkit
 setpriv                 util-linux
 '
 fi

@@ -7,7 +7,7 @@ import { type GroupId, lockKeysOf, type NodeName, type SnapshotId, type VolumeId
 import type { KeyedLocks, LockClaim } from '../core/locks.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
-import type { CutNode, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
+import type { CutNode, Decision, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Volume, VolumeSpec } from '../core/volume.ts';
 import type { NodeRounds } from '../fence/node-round.ts';
@@ -117,6 +117,10 @@ export class LocalAgent implements NodeAgent {
 
   abort(token: RoundToken): Promise<void> {
     return this.#rounds.abort(token);
+  }
+
+  settle(token: RoundToken): Promise<Decision> {
+    return this.#rounds.settle(token);
   }
 
   sealedParts(): Promise<readonly SealedPart[]> {

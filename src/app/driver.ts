@@ -8,7 +8,9 @@ import { systemClock } from '../core/clock.ts';
 import { KeyedLocks } from '../core/locks.ts';
 import type { NodeAgent } from '../core/node-agent.ts';
 import type { Logger, Metrics } from '../core/observe.ts';
+import { startGuard } from '../fence/guard/child-link.ts';
 import { GuardClient } from '../fence/guard/client.ts';
+import { joinGuard } from '../fence/guard/socket-link.ts';
 import { FreezeJournal } from '../fence/journal.ts';
 import { NodeFence } from '../fence/node-fence.ts';
 import { NodeRounds } from '../fence/node-round.ts';
@@ -25,7 +27,9 @@ export const STORAGE_OPTIONS = [
   'thinPool',
   'nodeName',
   'leaseMs',
+  'fenceBudgetMs',
   'expediteRcu',
+  'guardSocket',
   'overcommitRatio',
   'poolReserve',
 ] as const;
@@ -66,16 +70,20 @@ export async function openStorage(
       logger,
     ),
   );
-  const guard = resources.use(new GuardClient());
+  const { guardSocket } = options;
+  const guard = resources.use(new GuardClient(guardSocket === undefined ? startGuard : () => joinGuard(guardSocket)));
   const fence = new NodeFence(guard, journal, systemClock, { expediteRcu: options.expediteRcu });
   const locks = new KeyedLocks();
   const node = options.nodeName;
-  const rounds = resources.use(new NodeRounds({ node, backend, fence, clock: systemClock, observer: metrics, locks }));
+  const budgetMs = options.fenceBudgetMs;
+  const rounds = resources.use(
+    new NodeRounds({ backend, fence, clock: systemClock, observer: metrics, locks, budgetMs }),
+  );
   const agent = new LocalAgent({
     node,
     backend,
     rounds,
-    copies: new QuietCopies(backend, fence, options.leaseMs),
+    copies: new QuietCopies(backend, fence, options.leaseMs, budgetMs),
     locks,
   });
   const owned = resources.move();

@@ -5,11 +5,20 @@
  */
 import { hostname } from 'node:os';
 import { BACKENDS, type BackendName } from '../backends/registry.ts';
-import { type Bytes, parseBytes } from '../core/bytes.ts';
-import { invalidArgument } from '../core/errors.ts';
-import { isNodeName, MAX_NODE_NAME_LENGTH } from '../core/ids.ts';
 import { DEFAULT_FS_TYPE, FS_TYPES, type FsType } from '../core/volume.ts';
 import { LOG_LEVELS, type LogLevel } from '../obs/logger.ts';
+import {
+  absolutePath,
+  decimal,
+  integer,
+  lvmName,
+  nodeName,
+  oneOf,
+  onOff,
+  parseSize,
+  socketPath,
+  text,
+} from './option-parsers.ts';
 
 export interface OptionRow<T> {
   /** What stands for the value in the help text; absent for a switch: the flag alone means `on`. */
@@ -76,11 +85,22 @@ export const OPTIONS = {
     fallback: '5000',
     parse: integer(100, 30_000),
   }),
+  fenceBudgetMs: row({
+    value: 'ms',
+    help: 'longest time that a cut may be expected to take; past it nothing is frozen and the snapshot fails, see docs/consistency.md',
+    fallback: '1000',
+    parse: integer(1, 30_000),
+  }),
   expediteRcu: row({
     value: 'on|off',
     help: 'raise the kernel-wide rcu_expedited while frozen: windows many times shorter, see docs/consistency.md',
     fallback: 'on',
     parse: onOff,
+  }),
+  guardSocket: optional({
+    value: '/path',
+    help: 'socket of `cofferdam guard`, the process that freezes and thaws (serve: a child process unless given)',
+    parse: socketPath,
   }),
   overcommitRatio: row({
     value: 'ratio',
@@ -189,65 +209,6 @@ export function environmentNameOf(key: string): string {
   return `COFFERDAM_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
-function parseSize(value: string, field: string): Bytes {
-  return parseBytes(field, value);
-}
-
 function backendNames(): readonly BackendName[] {
   return Object.keys(BACKENDS) as BackendName[];
-}
-
-function text(value: string, field: string): string {
-  if (value === '') throw invalidArgument(field, 'must not be empty');
-  return value;
-}
-
-function absolutePath(value: string, field: string): string {
-  if (!value.startsWith('/') || value.includes('\0')) throw invalidArgument(field, 'must be an absolute path');
-  return value;
-}
-
-/** lvm(8), "Valid names"; short enough for the names of devices, where every hyphen counts twice. */
-function lvmName(value: string, field: string): string {
-  if (/^[A-Za-z0-9_+][A-Za-z0-9_+.-]{0,31}$/.test(value)) return value;
-  throw invalidArgument(field, `${JSON.stringify(value)} must be letters, digits, "_", "+", "." and "-", 32 at most`);
-}
-
-function nodeName(value: string, field: string): string {
-  if (isNodeName(value)) return value;
-  throw invalidArgument(
-    field,
-    `${JSON.stringify(value)} must be lower-case letters, digits, "-" and "." (RFC 1123), ${MAX_NODE_NAME_LENGTH} at most`,
-  );
-}
-
-function onOff(value: string, field: string): boolean {
-  if (value === 'on' || value === 'true') return true;
-  if (value === 'off' || value === 'false') return false;
-  throw invalidArgument(field, `${JSON.stringify(value)} must be on or off`);
-}
-
-function oneOf<T extends string>(allowed: readonly T[]): (value: string, field: string) => T {
-  return (value, field) => {
-    const found = allowed.find((candidate) => candidate === value);
-    if (found === undefined)
-      throw invalidArgument(field, `${JSON.stringify(value)} must be one of ${allowed.join(', ')}`);
-    return found;
-  };
-}
-
-function integer(least: number, most: number): (value: string, field: string) => number {
-  return (value, field) => {
-    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
-    if (number >= least && number <= most) return number;
-    throw invalidArgument(field, `${JSON.stringify(value)} must be a whole number from ${least} to ${most}`);
-  };
-}
-
-function decimal(least: number, most: number): (value: string, field: string) => number {
-  return (value, field) => {
-    const number = /^\d{1,6}(\.\d{1,4})?$/.test(value) ? Number(value) : Number.NaN;
-    if (number >= least && number <= most) return number;
-    throw invalidArgument(field, `${JSON.stringify(value)} must be a number from ${least} to ${most}`);
-  };
 }

@@ -14,6 +14,10 @@ const ROLES: Readonly<Record<string, RoleEntry>> = {
     summary: 'serve all CSI services on one socket, with the node agent in the process',
     define: async (command, context) => defineRole(command, (await import('./roles/serve.ts')).role, context),
   },
+  guard: {
+    summary: 'freeze and thaw for `serve`, as a process that outlives it',
+    define: async (command, context) => defineRole(command, (await import('./roles/guard.ts')).role, context),
+  },
   demo: {
     summary: 'see volumes made, written to, snapshotted as a group, restored and checked',
     define: async (command, context) => defineRole(command, (await import('./roles/demo.ts')).role, context),

@@ -6,12 +6,13 @@ import { isDeepStrictEqual } from 'node:util';
 import type { AttachedDevice, Backend, FenceTarget, SnapshotFilter, VolumeLimits } from '../core/backend.ts';
 import { type Bytes, maxBytes } from '../core/bytes.ts';
 import { assertPromisable, type PoolCapacity } from '../core/capacity.ts';
-import { DriverError, isErrno, notFound } from '../core/errors.ts';
+import { DriverError, notFound } from '../core/errors.ts';
 import type { GroupId, SnapshotId, VolumeId } from '../core/ids.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
 import type { MemberEvidence, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Content, Volume, VolumeSpec } from '../core/volume.ts';
+import { noSpaceIsExhausted } from './no-space.ts';
 import type { PoolIndex } from './pool-index.ts';
 
 /** Every part keeps the index in step with the pool: the pool first, then the index. */
@@ -31,6 +32,7 @@ export interface PoolParts {
     fenceTargets(volumes: readonly Volume[]): Promise<readonly FenceTarget[]>;
   };
   readonly cuts: {
+    assertWithin(budgetMs: number, volumes: readonly Volume[]): Promise<void>;
     prepare(plan: RoundPlan): Promise<void>;
     cutMember(token: RoundToken, volumeId: VolumeId): Promise<void>;
     seal(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void>;
@@ -91,9 +93,8 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   }
 
   async expandVolume(id: VolumeId, capacityBytes: Bytes): Promise<Volume> {
-    const volume = this.#parts.index.volumes.get(id);
-    if (!volume) throw notFound('volume', id);
-    const more = capacityBytes > volume.capacityBytes ? capacityBytes - volume.capacityBytes : 0n;
+    const present = this.#volume(id).capacityBytes;
+    const more = capacityBytes > present ? capacityBytes - present : 0n;
     if (more === 0n) return await this.#parts.volumes.expand(id, capacityBytes);
     return await this.#promising(more, `expanding volume ${id}`, () => this.#parts.volumes.expand(id, capacityBytes));
   }
@@ -103,9 +104,7 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   }
 
   async attach(id: VolumeId, { readOnly }: { readonly readOnly: boolean }): Promise<AttachedDevice> {
-    const volume = this.#parts.index.volumes.get(id);
-    if (!volume) throw notFound('volume', id);
-    return await this.#parts.devices.attach(volume, readOnly);
+    return await this.#parts.devices.attach(this.#volume(id), readOnly);
   }
 
   async devices(id: VolumeId): Promise<readonly AttachedDevice[]> {
@@ -117,12 +116,14 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   }
 
   async fenceTargets(ids: readonly VolumeId[]): Promise<readonly FenceTarget[]> {
-    const volumes = ids.map((id) => {
-      const volume = this.#parts.index.volumes.get(id);
-      if (!volume) throw notFound('volume', id);
-      return volume;
-    });
-    return await this.#parts.devices.fenceTargets(volumes);
+    return await this.#parts.devices.fenceTargets(ids.map((id) => this.#volume(id)));
+  }
+
+  async assertCutWithin(budgetMs: number, ids: readonly VolumeId[]): Promise<void> {
+    await this.#parts.cuts.assertWithin(
+      budgetMs,
+      ids.map((id) => this.#volume(id)),
+    );
   }
 
   async prepareCut(plan: RoundPlan): Promise<void> {
@@ -159,6 +160,10 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
     this.#releaseCut(token);
   }
 
+  async isCommitted(token: RoundToken): Promise<boolean> {
+    return this.#parts.index.cut(token) !== undefined;
+  }
+
   async sealedCuts(): Promise<readonly SealedPart[]> {
     return this.#parts.index.sealed();
   }
@@ -191,6 +196,12 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   async deleteGroup(id: GroupId): Promise<void> {
     const record = this.#parts.index.cutOfGroup(id);
     if (record?.group?.id === id) await this.#parts.cuts.delete(record);
+  }
+
+  #volume(id: VolumeId): Volume {
+    const volume = this.#parts.index.volumes.get(id);
+    if (!volume) throw notFound('volume', id);
+    return volume;
   }
 
   async #promising<T>(bytes: Bytes, what: string, create: () => Promise<T>): Promise<T> {
@@ -235,13 +246,4 @@ function sameVolume(present: Volume, spec: VolumeSpec): Volume {
   ];
   if (isDeepStrictEqual(asked(present), asked(spec))) return present;
   throw new DriverError('already-exists', `volume ${present.id} exists, and was made as something else`);
-}
-
-async function noSpaceIsExhausted<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    if (!isErrno(cause, 'ENOSPC', 'EDQUOT')) throw cause;
-    throw new DriverError('resource-exhausted', 'the pool is full', { cause });
-  }
 }

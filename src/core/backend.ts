@@ -96,6 +96,12 @@ export interface Backend extends VolumeLimits {
    * them by itself, and can't while somebody else does.
    */
   readonly copiesStopped: boolean;
+  /**
+   * Outside the window: whether `cutMember` of all these will be done within so many milliseconds, as far as that can be
+   * told beforehand.
+   * @throws DriverError failed-precondition when not: says which volume it is, and what to do about it; not-found
+   */
+  assertCutWithin(budgetMs: number, ids: readonly VolumeId[]): Promise<void>;
   /** Outside the window: checks space, makes what can be made early. @throws DriverError resource-exhausted, not-found */
   prepareCut(plan: RoundPlan, signal: AbortSignal): Promise<void>;
   /** Inside the window: snapshots one member, uncommitted. `recordCut` or `abortCut` must follow. */
@@ -113,6 +119,7 @@ export interface Backend extends VolumeLimits {
    * @throws DriverError failed-precondition for a cut that is committed
    */
   abortCut(token: RoundToken): Promise<void>;
+  isCommitted(token: RoundToken): Promise<boolean>;
   /** Cuts of groups that are sealed, and neither committed nor aborted. */
   sealedCuts(): Promise<readonly SealedPart[]>;
 

@@ -9,6 +9,8 @@ export interface PoolCapacity {
   readonly promisedBytes: Bytes;
   /** The largest volume that can be created now, after reserve and over-commit ratio. */
   readonly availableBytes: Bytes;
+  /** How much of the pool's metadata is used, 0 to 1, where that can run out by itself. */
+  readonly metadataUsedShare?: number;
 }
 
 export interface CapacityPolicy {

@@ -3,7 +3,7 @@ import type { Bytes } from './bytes.ts';
 import type { PoolCapacity } from './capacity.ts';
 import type { GroupId, NodeName, SnapshotId, VolumeId } from './ids.ts';
 import type { Page, PageRequest } from './paging.ts';
-import type { CutNode, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from './round.ts';
+import type { CutNode, Decision, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from './round.ts';
 import type { CutRecord, Snapshot } from './snapshot.ts';
 import type { Volume, VolumeSpec } from './volume.ts';
 
@@ -42,7 +42,12 @@ export interface NodeAgent {
   commit(token: RoundToken, signal: AbortSignal): Promise<CutRecord>;
   /** Again, or of what is not known: succeeds, and it can't begin any more. @throws DriverError failed-precondition: committed */
   abort(token: RoundToken, signal: AbortSignal): Promise<void>;
-  /** Parts of rounds that wait for the decision of another node. */
+  /**
+   * To somebody who does not lead the round, at the home of its group: what is decided. A round that nobody leads any more
+   * is aborted by this; one that may still be led is `pending`.
+   */
+  settle(token: RoundToken, signal: AbortSignal): Promise<Decision>;
+  /** Parts of rounds of groups that wait for their decision. */
   sealedParts(signal: AbortSignal): Promise<readonly SealedPart[]>;
 }
 

@@ -81,6 +81,9 @@ export interface SealedPart {
   readonly group: GroupIntent;
 }
 
+/** What the home of a group says of a round. */
+export type Decision = 'committed' | 'aborted' | 'pending';
+
 /** The nodes that a group has members on. */
 export function nodesOfGroup(group: Pick<GroupIntent, 'volumeIds'>): ReadonlySet<NodeName> {
   return new Set(group.volumeIds.flatMap((id) => nodeOf('volume', id) ?? []));

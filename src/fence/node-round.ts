@@ -6,10 +6,11 @@ import type { Backend, FenceTarget } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
-import { lockKeysOf, type NodeName } from '../core/ids.ts';
+import { lockKeysOf } from '../core/ids.ts';
 import type { KeyedLocks } from '../core/locks.ts';
 import type {
   CutNode,
+  Decision,
   FrozenNode,
   MemberEvidence,
   PreparedNode,
@@ -20,8 +21,9 @@ import type {
 import type { CutRecord } from '../core/snapshot.ts';
 import { admitRound } from './admission.ts';
 import { evidenceOf, quiescenceOf } from './evidence.ts';
+import type { FenceSession } from './fence-session.ts';
 import { cutMembers } from './member-cuts.ts';
-import { assertLease, type FenceSession, type NodeFence } from './node-fence.ts';
+import { assertLease, type NodeFence } from './node-fence.ts';
 import { type OpenRound, OpenRounds } from './open-rounds.ts';
 import { nextState } from './round-state.ts';
 
@@ -35,32 +37,33 @@ export interface FenceObserver {
 }
 
 export interface NodeRoundsParts {
-  readonly node: NodeName;
   readonly backend: Backend;
   readonly fence: NodeFence;
   readonly clock: Clock;
   readonly observer: FenceObserver;
   /** The node's: whoever changes a volume or snapshot here takes its lock. */
   readonly locks: KeyedLocks;
+  /** Longest time that a cut may be expected to take, milliseconds; the lease when that is shorter. */
+  readonly budgetMs: number;
 }
 
 export class NodeRounds {
-  readonly #node: NodeName;
   readonly #backend: Backend;
   readonly #fence: NodeFence;
   readonly #clock: Clock;
   readonly #observer: FenceObserver;
   readonly #locks: KeyedLocks;
+  readonly #budgetMs: number;
   readonly #rounds: OpenRounds;
   #frozenNow = 0;
 
-  constructor({ node, backend, fence, clock, observer, locks }: NodeRoundsParts) {
-    this.#node = node;
+  constructor({ backend, fence, clock, observer, locks, budgetMs }: NodeRoundsParts) {
     this.#backend = backend;
     this.#fence = fence;
     this.#clock = clock;
     this.#observer = observer;
     this.#locks = locks;
+    this.#budgetMs = budgetMs;
     this.#rounds = new OpenRounds(clock);
   }
 
@@ -71,9 +74,8 @@ export class NodeRounds {
       const claim = { exclusive: lockKeysOf(...ids, ...(group ? [group.id] : [])) };
       await using undo = new AsyncDisposableStack();
       const locks = undo.use(this.#locks.acquire(`round ${token}`, claim));
-      const earlier = () => (group ? this.#rounds.ofGroup(group) : []);
-      for (const displaced of await admitRound(plan, this.#node, this.#backend, earlier)) await this.abort(displaced);
-      const targets = await this.#backend.fenceTargets(members.map(({ volumeId }) => volumeId));
+      await admitRound(plan, this.#backend, (of) => this.#rounds.ofGroup(of));
+      const targets = await this.#targetsOf(plan);
       await failpoint('round.prepare');
       await this.#backend.prepareCut(plan, signal);
       undo.defer(() => this.#backend.abortCut(token));
@@ -85,6 +87,16 @@ export class NodeRounds {
       undo.move();
       return { quiescence: targets.map(quiescenceOf) };
     });
+  }
+
+  /** @throws DriverError failed-precondition when writers would wait for the cut for longer than the budget */
+  async #targetsOf({ members, fenced, leaseMs }: RoundPlan): Promise<readonly FenceTarget[]> {
+    const ids = members.map(({ volumeId }) => volumeId);
+    const targets = await this.#backend.fenceTargets(ids);
+    // Nobody waits for a cut of volumes that nobody uses.
+    const used = fenced && targets.some(({ kind }) => kind !== 'idle');
+    if (used) await this.#backend.assertCutWithin(Math.min(this.#budgetMs, leaseMs), ids);
+    return targets;
   }
 
   async #prepareFence(
@@ -103,7 +115,7 @@ export class NodeRounds {
     locks: Disposable,
   ): OpenRound {
     const expiry = setTimeout(() => this.#expire(plan.token), PREPARED_LIMIT_MS);
-    const times = { sealedAtMs: 0, freezeStartedMs: 0, frozenAtMs: [] };
+    const times = { movedAtMs: this.#clock.monotonicMs(), freezeStartedMs: 0, frozenAtMs: [] };
     return { plan, targets, session, locks, state: 'prepared', frozenNow: 0, ...times, expiry };
   }
 
@@ -152,7 +164,6 @@ export class NodeRounds {
     const evidence = evidenceOf({ ...round, cutAtMs: cutAt, thawedAtMs, leaseLeftMs });
     await this.#backend.sealCut(round.plan.token, evidence);
     this.#rounds.step(round.plan.token, 'seal');
-    round.sealedAtMs = this.#clock.monotonicMs();
     // What follows concerns the cut alone, and nobody knows how long its coordinator takes.
     round.locks[Symbol.dispose]();
     await failpoint('round.sealed');
@@ -176,17 +187,32 @@ export class NodeRounds {
   }
 
   async abort(token: RoundToken): Promise<void> {
-    await this.#rounds.inTurn(token, async () => {
-      // First: a `prepare` that comes late is refused, and one that is under way undoes itself.
-      await this.#rounds.end(token);
-      const round = this.#rounds.get(token);
-      if (round) {
-        this.#rounds.step(token, 'abort');
-        await this.#thaw(round);
-      }
-      await failpoint('round.abort');
-      await this.#backend.abortCut(token);
-      this.#rounds.forget(token);
+    await this.#rounds.inTurn(token, () => this.#undo(token));
+  }
+
+  async #undo(token: RoundToken): Promise<void> {
+    // First: a `prepare` that comes late is refused, and one that is under way undoes itself.
+    await this.#rounds.end(token);
+    const round = this.#rounds.get(token);
+    if (round) {
+      this.#rounds.step(token, 'abort');
+      await this.#thaw(round);
+    }
+    await failpoint('round.abort');
+    await this.#backend.abortCut(token);
+    this.#rounds.forget(token);
+  }
+
+  /**
+   * Decides over a round whose coordinator does not come back, at the home of its group. What the coordinator still does
+   * is left alone.
+   */
+  async settle(token: RoundToken): Promise<Decision> {
+    return await this.#rounds.inTurn(token, async () => {
+      const committed = await this.#backend.isCommitted(token);
+      const decision = this.#rounds.settle(token, committed);
+      if (decision === 'aborted') await this.#undo(token);
+      return decision;
     });
   }
 

@@ -2,11 +2,10 @@
 import type { FenceTarget } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { DriverError } from '../core/errors.ts';
-import type { GroupIntent, RoundPlan, RoundToken } from '../core/round.ts';
+import type { Decision, GroupIntent, RoundPlan, RoundToken } from '../core/round.ts';
 import { EndedRounds } from './ended-rounds.ts';
-import type { FenceSession } from './node-fence.ts';
-import { type EarlierRound, type NodeRoundEvent, type NodeRoundState, nextState } from './round-state.ts';
-
+import type { FenceSession } from './fence-session.ts';
+import { type EarlierRound, type NodeRoundEvent, type NodeRoundState, nextState, settle } from './round-state.ts';
 export interface OpenRound {
   readonly plan: RoundPlan;
   readonly targets: readonly FenceTarget[];
@@ -14,13 +13,17 @@ export interface OpenRound {
   /** Of the members, their snapshots and the group; held until the cut is sealed. */
   readonly locks: Disposable;
   state: NodeRoundState;
-  sealedAtMs: number;
+  /** When it came to its state, `Clock.monotonicMs`. */
+  movedAtMs: number;
   freezeStartedMs: number;
   frozenAtMs: readonly number[];
   /** Members of this round that count as frozen now. */
   frozenNow: number;
   expiry?: NodeJS.Timeout;
 }
+
+/** A coordinator that lives goes on within one lease, or its round fails. */
+const OVERDUE_LEASES = 2;
 
 export class OpenRounds {
   readonly #clock: Clock;
@@ -89,6 +92,7 @@ export class OpenRounds {
     const state = nextState(round.state, event);
     if (!state) throw new DriverError('aborted', `round ${token} is ${round.state}: ${event} is too late`);
     round.state = state;
+    round.movedAtMs = this.#clock.monotonicMs();
     return round;
   }
 
@@ -111,9 +115,13 @@ export class OpenRounds {
   ofGroup(group: GroupIntent): readonly EarlierRound[] {
     return [...this.#rounds]
       .filter(([, { plan }]) => plan.group?.id === group.id)
-      .map(([token, { plan, state, sealedAtMs }]) => {
-        const overdue = this.#clock.monotonicMs() - sealedAtMs > plan.leaseMs;
-        return { token, state, overdue };
-      });
+      .map(([token, { state }]) => ({ token, state }));
+  }
+
+  /** What is to be said of a round to somebody who does not lead it. */
+  settle(token: RoundToken, committed: boolean): Decision {
+    const round = this.#rounds.get(token);
+    const idleMs = this.#clock.monotonicMs() - (round?.movedAtMs ?? 0);
+    return settle(round?.state, committed, round !== undefined && idleMs > OVERDUE_LEASES * round.plan.leaseMs);
   }
 }

@@ -10,18 +10,23 @@ export class QuietCopies {
   readonly #backend: Backend;
   readonly #fence: NodeFence;
   readonly #leaseMs: number;
+  readonly #budgetMs: number;
 
-  /** @param leaseMs longest time that a volume is frozen, milliseconds */
-  constructor(backend: Backend, fence: NodeFence, leaseMs: number) {
+  /**
+   * @param leaseMs longest time that a volume is frozen, milliseconds
+   * @param budgetMs longest time that a copy may be expected to take, milliseconds
+   */
+  constructor(backend: Backend, fence: NodeFence, leaseMs: number, budgetMs: number) {
     this.#backend = backend;
     this.#fence = fence;
     this.#leaseMs = leaseMs;
+    this.#budgetMs = budgetMs;
   }
 
   /**
    * Runs `work` while the volume is quiet.
    * @param undo deletes what the work made, should the freeze not have held until it was done
-   * @throws DriverError aborted when it did not hold
+   * @throws DriverError failed-precondition when the copy would take longer than the budget; aborted when it did not hold
    */
   async whileQuiet<T>(
     volumeId: VolumeId,
@@ -32,6 +37,7 @@ export class QuietCopies {
     if (!this.#backend.copiesStopped) return await work();
     const [target] = await this.#backend.fenceTargets([volumeId]);
     if (target?.kind !== 'fenced') return await work();
+    await this.#backend.assertCutWithin(Math.min(this.#budgetMs, this.#leaseMs), [volumeId]);
     const session = await this.#fence.prepare(newToken(), [target.layers], signal);
     try {
       await session.freeze(this.#leaseMs);

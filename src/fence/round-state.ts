@@ -6,7 +6,7 @@
  *      └──────────┴──────────┴──────────┴─abort─▶ aborted ◀─ expire: of what is prepared or frozen. A cut looks at its
  *                                                             lease itself, and once it is sealed nothing is frozen.
  */
-import type { RoundToken } from '../core/round.ts';
+import type { Decision, RoundToken } from '../core/round.ts';
 
 export type NodeRoundState = 'prepared' | 'frozen' | 'cutting' | 'sealed' | 'committed' | 'aborted';
 export type NodeRoundEvent = 'freeze' | 'cut' | 'seal' | 'commit' | 'abort' | 'expire';
@@ -25,35 +25,27 @@ export function nextState(state: NodeRoundState, event: NodeRoundEvent): NodeRou
   return TRANSITIONS[state][event];
 }
 
-/** What a node has of other rounds of a group when a new one asks to begin. */
-export interface GroupOnNode {
-  /** This node is the group's home: what it commits is decided. */
-  readonly home: boolean;
-  /** The group is committed here. */
-  readonly committed: boolean;
-  readonly earlier: readonly EarlierRound[];
-}
-
-export interface EarlierRound {
-  readonly token: RoundToken;
-  readonly state: NodeRoundState;
-  /** It has been sealed for so long that its coordinator must be taken for dead. */
-  readonly overdue: boolean;
-}
-
-export type Admission =
-  | { readonly kind: 'admitted'; readonly displaced: readonly RoundToken[] }
-  | { readonly kind: 'refused'; readonly reason: string };
+/** Of the other rounds of a group that a node has, in memory or on disk. */
+export type EarlierRound = Readonly<{ token: RoundToken; state: NodeRoundState }>;
 
 /**
- * Whether a new round of a group may begin on a node, and which earlier ones it displaces (docs/adr/0005-many-nodes.md).
- * At home an earlier round is displaced only when its coordinator is overdue. Elsewhere it is displaced at once: the new
- * round was admitted at home before, so nothing earlier can be committed there any more.
+ * Why a new round of a group may not begin on a node; undefined: it may. Nothing gives way to it: what an earlier round
+ * left is settled first, by its home (`settle`). A round that let others go by itself could be one that comes late.
  */
-export function admit({ home, committed, earlier }: GroupOnNode): Admission {
-  if (committed) return { kind: 'refused', reason: 'the group was committed meanwhile' };
-  const alive = earlier.filter(({ state }) => state !== 'aborted');
-  const busy = alive.find(({ state, overdue }) => state !== 'sealed' || (home && !overdue));
-  if (busy) return { kind: 'refused', reason: `round ${busy.token} of the same group is still under way` };
-  return { kind: 'admitted', displaced: alive.map(({ token }) => token) };
+export function refusal(committed: boolean, earlier: readonly EarlierRound[]): string | undefined {
+  if (committed) return 'the group was committed meanwhile';
+  const alive = earlier.find(({ state }) => state !== 'aborted');
+  return alive && `round ${alive.token} of the same group is ${alive.state}`;
+}
+
+/**
+ * What the home of a group says of a round to somebody who does not lead it.
+ * @param state of the round at its home; undefined: not known there, so it can't be committed any more
+ * @param overdue it has waited for so long that its coordinator must be taken for dead
+ */
+export function settle(state: NodeRoundState | undefined, committed: boolean, overdue: boolean): Decision {
+  if (committed) return 'committed';
+  if (state === undefined || state === 'aborted') return 'aborted';
+  // What is stopped has its lease.
+  return overdue && (state === 'prepared' || state === 'sealed') ? 'aborted' : 'pending';
 }

@@ -37,6 +37,11 @@ export class PendingClone implements AsyncDisposable {
     await making;
   }
 
+  /** See `extentCount`. */
+  async extents(): Promise<number> {
+    return await extentsOf(this.#source);
+  }
+
   /** Puts the target's content and size on disk. */
   async sync(): Promise<void> {
     await this.#target.sync();
@@ -66,6 +71,10 @@ export async function cloneFile(source: string, target: string): Promise<void> {
  */
 export async function extentCount(path: string): Promise<number> {
   await using file = await open(path, constants.O_RDONLY);
+  return await extentsOf(file);
+}
+
+async function extentsOf(file: FileHandle): Promise<number> {
   // struct fsxattr: xflags, extsize, nextents, projid, cowextsize, 8 bytes of padding.
   const attributes = Buffer.alloc(28);
   await ioctl(file.fd, FS_IOC_FSGETXATTR, attributes);

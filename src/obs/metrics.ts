@@ -59,6 +59,12 @@ export class PrometheusMetrics implements Metrics {
     labelNames: ['kind'],
     registers: [this.#registry],
   });
+  readonly #poolUsed = new Gauge({
+    name: 'cofferdam_pool_used_ratio',
+    help: 'Share of the pool that is used, 0 to 1: of its data, and of its metadata where that can run out',
+    labelNames: ['of'],
+    registers: [this.#registry],
+  });
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
@@ -90,11 +96,13 @@ export class PrometheusMetrics implements Metrics {
   }
 
   /** Metrics are floating point: the last bits of a pool above 8 PiB are lost here, and only here. */
-  pool({ totalBytes, freeBytes, promisedBytes, availableBytes }: PoolCapacity): void {
+  pool({ totalBytes, freeBytes, promisedBytes, availableBytes, metadataUsedShare }: PoolCapacity): void {
     this.#pool.set({ kind: 'total' }, Number(totalBytes));
     this.#pool.set({ kind: 'free' }, Number(freeBytes));
     this.#pool.set({ kind: 'promised' }, Number(promisedBytes));
     this.#pool.set({ kind: 'available' }, Number(availableBytes));
+    this.#poolUsed.set({ of: 'data' }, 1 - Number(freeBytes) / Number(totalBytes));
+    if (metadataUsedShare !== undefined) this.#poolUsed.set({ of: 'metadata' }, metadataUsedShare);
   }
 
   get contentType(): string {

@@ -3,6 +3,7 @@ import { groupId, homeOf, memberSnapshotId, type NodeName, nodeOf, type VolumeId
 import type { NodeDirectory } from '../core/node-agent.ts';
 import { type GroupIntent, nodesOfGroup } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
+import { Resolver } from '../fence/resolver.ts';
 import { agentOf } from './nodes.ts';
 import { askTheSame } from './parameters.ts';
 import type { CreateGroupRequest, GroupRequest, GroupSnapshot } from './requests.ts';
@@ -20,10 +21,12 @@ type HomeRecord = CutRecord & { readonly group: GroupIntent };
 export class GroupService {
   readonly #directory: NodeDirectory;
   readonly #rounds: Rounds;
+  readonly #resolver: Resolver;
 
   constructor(directory: NodeDirectory, rounds: Rounds) {
     this.#directory = directory;
     this.#rounds = rounds;
+    this.#resolver = new Resolver(directory);
   }
 
   /**
@@ -40,6 +43,7 @@ export class GroupService {
       return viewOf(existing.group, await this.#finish(existing));
     }
     await this.#confirmVolumes(volumeIds, signal);
+    await this.#resolver.settleGroup(id, nodesOfGroup(intent), signal);
     const members = volumeIds.map((volumeId) => ({ volumeId, snapshotId: memberIdOf(intent, volumeId) }));
     return viewOf(intent, await this.#rounds.run({ name, group: intent, members, fenced, barrier }, signal));
   }

@@ -1,9 +1,9 @@
-/** Runs where there is device-mapper: see test/vm/lvm-contract.test.ts. */
-import { execFileSync } from 'node:child_process';
+/** Runs where there is device-mapper: see test/vm/lvm.ts. */
 import { LvmThinBackend } from '../../src/backends/lvm-thin/backend.ts';
 import { GiB } from '../../src/core/bytes.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { DeviceMapper, listMapped } from '../../src/host/device-mapper.ts';
+import { lvm } from '../support/lvm.ts';
 import { LogLines } from '../support/rig.ts';
 import { Scratch } from '../support/scratch.ts';
 import { GROUP } from '../vm/ground.ts';
@@ -37,8 +37,7 @@ backendContract('lvm-thin', async ({ sizeBytes = 2n * GiB, overcommitRatio = 100
         if (name.startsWith(`cofferdam-${GROUP}-`)) await mapper.remove(name);
       }
       for (const backend of opened) await backend[Symbol.asyncDispose]();
-      const env = { ...process.env, LVM_SYSTEM_DIR: scratch.path('data/lvm'), DM_DISABLE_UDEV: '1' };
-      execFileSync('lvm', ['lvremove', '-y', '-ff', `${GROUP}/${thinPool}`], { env, stdio: 'pipe' });
+      lvm(scratch.path('data'), 'lvremove', '-y', '-ff', `${GROUP}/${thinPool}`);
       await scratch[Symbol.asyncDispose]();
     },
   };

@@ -2,11 +2,11 @@
  * The driver on LVM killed at every step of a group snapshot of a mounted and a raw volume: nothing stays stopped, nothing
  * half stays, the pool is whole. Runs where there is device-mapper: see test/vm/lvm.ts.
  */
-import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { listMapped } from '../../src/host/device-mapper.ts';
 import { BLOCK, mountCapability } from '../support/csi.ts';
+import { checkThinPool, lvm } from '../support/lvm.ts';
 import { eventually } from '../support/scratch.ts';
 import { dataOf, LEASE_MS } from '../support/serve.ts';
 import { GROUP } from '../vm/ground.ts';
@@ -62,11 +62,9 @@ afterAll(async () => {
   await world.serve.stop();
   expect(leftovers()).toEqual([]);
   // LVM itself checks the metadata before it activates a pool; once more, and by hand.
-  lvm('lvchange', '-an', `${GROUP}/${POOL}`);
-  lvm('lvchange', '-ay', '-y', `${GROUP}/${POOL}_tmeta`);
-  execFileSync('thin_check', [`/dev/mapper/${GROUP.replaceAll('-', '--')}-${POOL}_tmeta`], { stdio: 'pipe' });
-  lvm('lvchange', '-an', `${GROUP}/${POOL}_tmeta`);
-  lvm('lvremove', '-y', '-ff', `${GROUP}/${POOL}`);
+  const dataDir = dataOf(world.scratch);
+  checkThinPool(dataDir, GROUP, POOL);
+  lvm(dataDir, 'lvremove', '-y', '-ff', `${GROUP}/${POOL}`);
   await world[Symbol.asyncDispose]();
 });
 
@@ -139,12 +137,6 @@ async function suspended(): Promise<readonly string[]> {
 
 /** Logical volumes that no commit stands behind. */
 function leftovers(): readonly string[] {
-  const listed = lvm('lvs', '--noheadings', '-o', 'lv_name,lv_tags', GROUP).split('\n');
+  const listed = lvm(dataOf(world.scratch), 'lvs', '-o', 'lv_name,lv_tags', GROUP).split('\n');
   return listed.filter((line) => line.includes('snap-') || /state=(pending|sealed)/.test(line));
-}
-
-function lvm(...argv: readonly string[]): string {
-  const env = { ...process.env, LVM_SYSTEM_DIR: path.join(dataOf(world.scratch), 'lvm'), DM_DISABLE_UDEV: '1' };
-  const format = argv[0] === 'lvs' ? ['--reportformat', 'basic'] : [];
-  return execFileSync('lvm', [...argv, ...format], { env, encoding: 'utf8', stdio: 'pipe' });
 }

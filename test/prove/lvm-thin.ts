@@ -10,7 +10,7 @@ import { GROUP } from '../vm/ground.ts';
 interface Report {
   readonly passed: boolean;
   readonly failure?: string;
-  readonly rounds: readonly { readonly windowMs?: number }[];
+  readonly rounds: readonly unknown[];
   readonly violations: number;
   readonly cleanupFailures: readonly string[];
 }
@@ -49,6 +49,11 @@ test.each([
   if (!stdout.startsWith('{')) throw new Error(`prove printed no report:\n${stderr}\n${await driver.log()}`);
   const report = JSON.parse(stdout) as Report;
   const { rounds: taken, ...rest } = report;
+  const windows = (await windowsMs()).slice(-taken.length).toSorted((a, b) => a - b);
+  const median = windows[Math.floor(windows.length / 2)] ?? 0;
+  console.log(
+    `windows of ${volumes} (${access}): median ${Math.round(median)}, most ${Math.round(windows.at(-1) ?? 0)} ms`,
+  );
   expect({ ...rest, taken: taken.length }).toMatchObject({
     passed: true,
     violations: 0,
@@ -57,3 +62,9 @@ test.each([
   });
   expect(status).toBe(0);
 });
+
+/** Of every group snapshot until now, from the driver's log. */
+async function windowsMs(): Promise<readonly number[]> {
+  const rounds = (await driver.log()).split('\n').filter((line) => line.includes('"round committed"'));
+  return rounds.map((line) => (JSON.parse(line) as { readonly windowMs: number }).windowMs);
+}

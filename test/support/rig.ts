@@ -6,7 +6,16 @@ import { openStorage } from '../../src/app/driver.ts';
 import type { OptionValues } from '../../src/app/options.ts';
 import type { AttachedDevice, Backend } from '../../src/core/backend.ts';
 import { type Bytes, GiB, MiB } from '../../src/core/bytes.ts';
-import { groupId, memberSnapshotId, snapshotId, type VolumeId, volumeId } from '../../src/core/ids.ts';
+import {
+  groupId,
+  homeOf,
+  memberSnapshotId,
+  type NodeName,
+  nodeOf,
+  snapshotId,
+  type VolumeId,
+  volumeId,
+} from '../../src/core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../../src/core/node-agent.ts';
 import type { LogFields, Logger, Metrics } from '../../src/core/observe.ts';
 import { newToken, type RoundPlan } from '../../src/core/round.ts';
@@ -18,7 +27,17 @@ import type { Scratch } from './scratch.ts';
 
 export type RigOptions = Partial<
   OptionValues<
-    'backend' | 'poolSize' | 'volumeGroup' | 'thinPool' | 'leaseMs' | 'expediteRcu' | 'overcommitRatio' | 'poolReserve'
+    | 'nodeName'
+    | 'backend'
+    | 'guardSocket'
+    | 'poolSize'
+    | 'volumeGroup'
+    | 'thinPool'
+    | 'leaseMs'
+    | 'fenceBudgetMs'
+    | 'expediteRcu'
+    | 'overcommitRatio'
+    | 'poolReserve'
   >
 >;
 
@@ -69,6 +88,7 @@ class FrozenGauge implements Metrics {
 }
 
 export class Rig implements AsyncDisposable {
+  readonly node: string;
   readonly dataDir: string;
   readonly backend: Backend;
   readonly directory: NodeDirectory;
@@ -86,6 +106,7 @@ export class Rig implements AsyncDisposable {
     gauge: FrozenGauge,
     leaseMs: number,
   ) {
+    this.node = storage.agent.node;
     this.dataDir = dataDir;
     this.backend = storage.backend;
     this.agent = storage.agent;
@@ -105,6 +126,7 @@ export class Rig implements AsyncDisposable {
       nodeName: NODE,
       poolSize: 2n * GiB,
       leaseMs: LEASE_MS,
+      fenceBudgetMs: LEASE_MS,
       expediteRcu: true,
       overcommitRatio: 1000,
       poolReserve: 5,
@@ -121,7 +143,7 @@ export class Rig implements AsyncDisposable {
   }
 
   volumeId(name: string): VolumeId {
-    return volumeId(NODE, name);
+    return volumeId(this.node, name);
   }
 
   /** A volume as CreateVolume would make it. */
@@ -155,7 +177,8 @@ export class Rig implements AsyncDisposable {
   }
 
   groupRequest(name: string, volumes: readonly VolumeId[], fenced = true): RoundRequest {
-    const group = { id: groupId(NODE, name), name, volumeIds: volumes.toSorted(compare), parameters: {} };
+    const home = homeOf(volumes.map(nodeOfVolume));
+    const group = { id: groupId(home, name), name, volumeIds: volumes.toSorted(compare), parameters: {} };
     return { name, group, members: members(name, volumes), fenced };
   }
 
@@ -165,7 +188,7 @@ export class Rig implements AsyncDisposable {
 
   /** A round of one, as CreateSnapshot runs it. */
   snapshotRequest(name: string, volume: VolumeId): RoundRequest {
-    return { name, members: [{ volumeId: volume, snapshotId: snapshotId(NODE, name) }], fenced: true };
+    return { name, members: [{ volumeId: volume, snapshotId: snapshotId(this.node, name) }], fenced: true };
   }
 
   coordinator(directory: NodeDirectory = this.directory): RoundCoordinator {
@@ -197,7 +220,13 @@ export class Rig implements AsyncDisposable {
 }
 
 export function members(name: string, volumes: readonly VolumeId[]) {
-  return volumes.map((id) => ({ volumeId: id, snapshotId: memberSnapshotId(NODE, name, id) }));
+  return volumes.map((id) => ({ volumeId: id, snapshotId: memberSnapshotId(nodeOfVolume(id), name, id) }));
+}
+
+function nodeOfVolume(id: VolumeId): NodeName {
+  const node = nodeOf('volume', id);
+  if (node === undefined) throw new Error(`${id} is not the id of a volume`);
+  return node;
 }
 
 /** The guard that an agent has started: a child of its process. */

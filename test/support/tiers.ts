@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runSanity, SANITY_RUNS } from '../sanity/sanity.ts';
-import { runLvmTier } from '../vm/lvm.ts';
+import { runLvmSoakTier, runLvmTier } from '../vm/lvm.ts';
 import { ROOT, stream } from './command.ts';
 import { addUp, NOTHING, type Tally, verdict } from './tally.ts';
 
@@ -19,8 +19,8 @@ export interface TestRun {
 export interface Tier {
   readonly name: string;
   readonly needsRoot: boolean;
-  /** Runs only when it is named: it may need a virtual machine, which takes its time. */
-  readonly onRequest?: true;
+  /** Takes long: runs when it is named, and in `npm run test:soak`, which runs all of these. */
+  readonly soak?: true;
   run(run: TestRun): Promise<Tally>;
 }
 
@@ -29,11 +29,12 @@ export const TIERS: readonly Tier[] = [
   jestTier('unit', false),
   jestTier('contract', true),
   jestTier('integration', true),
-  { name: 'vm', needsRoot: true, onRequest: true, run: runVmTier },
-  { name: 'lvm', needsRoot: true, onRequest: true, run: ({ signal }) => runLvmTier(signal) },
+  { name: 'lvm', needsRoot: true, run: ({ signal }) => runLvmTier(signal) },
   { name: 'sanity', needsRoot: true, run: runSanityTier },
   jestTier('prove', true),
   jestTier('fault', true),
+  { name: 'vm', needsRoot: true, soak: true, run: runVmTier },
+  { name: 'lvm-soak', needsRoot: true, soak: true, run: ({ signal }) => runLvmSoakTier(signal) },
 ];
 
 async function runChecks({ signal }: TestRun): Promise<Tally> {
@@ -43,7 +44,7 @@ async function runChecks({ signal }: TestRun): Promise<Tally> {
   return addUp(tallies);
 }
 
-/** What needs device-mapper, and the machine that has it where this one has not. */
+/** The virtual machine itself, and what only a machine that can be switched off shows: power cuts. */
 async function runVmTier(run: TestRun): Promise<Tally> {
   if ((await stream(['tools/ensure-packages.sh', '--lvm'], run.signal)) !== 0) return verdict(false);
   return await runJest('vm', run, true);

@@ -37,7 +37,7 @@ export async function openGround(): Promise<Ground> {
   const { exec, device } = existsSync('/dev/mapper/control')
     ? await here(disk, resources)
     : await there(disk, resources);
-  await must(exec, ['modprobe', 'dm_thin_pool']);
+  await must(exec, ['modprobe', '-a', 'dm_thin_pool', 'loop']);
   await must(exec, ['vgcreate', '-y', '--metadatasize', '32m', GROUP, device]);
   const owned = resources.move();
   return { exec, [Symbol.asyncDispose]: () => owned.disposeAsync() };

@@ -15,7 +15,7 @@ export interface MachineShape {
   readonly accelerator: Accelerator;
   readonly memoryMiB: number;
   readonly cpus: number;
-  /** Files that become /dev/vda, /dev/vdb, ...; raw, and sparse ones stay sparse. */
+  /** What becomes /dev/vda, /dev/vdb, ...: raw files (sparse ones stay sparse), or `nbd+unix:` URLs. */
   readonly disks: readonly string[];
 }
 
@@ -55,8 +55,10 @@ export function qemuArguments(folder: string, kernel: Kernel, shape: MachineShap
 }
 
 function diskArguments(file: string, index: number): readonly string[] {
-  // What the guest was told is written is in this machine's page cache: it survives a qemu that is killed, and no more.
-  const drive = `file=${file},if=none,id=disk${index},format=raw,cache=unsafe,aio=threads,discard=unmap`;
+  // In a file, what the guest was told is written is in this machine's page cache: it survives a qemu that is killed,
+  // flushed or not. From an NBD server the guest gets its flushes (see forgetful-disk.ts); `unsafe` would drop them.
+  const cache = file.startsWith('nbd') ? 'cache=writeback,discard=ignore' : 'cache=unsafe,aio=threads,discard=unmap';
+  const drive = `file=${file},if=none,id=disk${index},format=raw,${cache}`;
   return ['-drive', drive, '-device', `virtio-blk-pci,drive=disk${index},serial=disk${index}`];
 }
 

@@ -14,11 +14,13 @@ import { failpoint } from '../../core/failpoint.ts';
 import type { NodeName, VolumeId } from '../../core/ids.ts';
 import { isDecidedElsewhere, type MemberEvidence, type RoundPlan, type RoundToken } from '../../core/round.ts';
 import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
+import type { Volume } from '../../core/volume.ts';
 import { renameDurably, syncFolders, unlinkDurably, writeFileWhole } from '../../host/durable-file.ts';
 import { exists } from '../../host/exists.ts';
-import { PendingClone } from '../../host/reflink.ts';
+import { extentCount, PendingClone } from '../../host/reflink.ts';
 import { allocatedBytes } from '../../host/sparse-file.ts';
 import { decodeCut, encodeCut } from '../records.ts';
+import { CutPrice } from './cut-price.ts';
 import { COMMITTED, type Layout, SEALED } from './layout.ts';
 import type { Store } from './store.ts';
 import type { Trash } from './trash.ts';
@@ -31,6 +33,8 @@ interface OpenCut {
   readonly opened: AsyncDisposableStack;
   /** Members whose clone is made. */
   readonly made: Set<VolumeId>;
+  /** From the start of the first clone to the end of the last, `Clock.monotonicMs`. */
+  readonly time: { startMs: number; endMs: number };
 }
 
 export class Cuts {
@@ -40,6 +44,7 @@ export class Cuts {
   readonly #clock: Clock;
   readonly #node: NodeName;
   readonly #open = new Map<RoundToken, OpenCut>();
+  readonly #price = new CutPrice();
 
   constructor(layout: Layout, store: Store, trash: Trash, clock: Clock, node: NodeName) {
     this.#layout = layout;
@@ -47,6 +52,24 @@ export class Cuts {
     this.#trash = trash;
     this.#clock = clock;
     this.#node = node;
+  }
+
+  async assertWithin(budgetMs: number, volumes: readonly Volume[]): Promise<void> {
+    const images = await Promise.all(
+      volumes.map(async ({ id }) => {
+        const image = this.#layout.volumeImage(id);
+        return { id, image, extents: await extentCount(image) };
+      }),
+    );
+    const ms = this.#price.predictMs(sumOf(images.map(({ extents }) => extents)));
+    if (ms <= budgetMs) return;
+    const [worst] = images.toSorted((a, b) => b.extents - a.extents);
+    throw new DriverError(
+      'failed-precondition',
+      `the cut would hold up writers for about ${Math.round(ms)} ms, and the budget of a fence is ${budgetMs} ms: ` +
+        `volume ${worst?.id} has ${worst?.extents} extents; defragment it (xfs_fsr -v ${worst?.image}), copy its files ` +
+        'to a new volume, or raise --fence-budget-ms',
+    );
   }
 
   async prepare(plan: RoundPlan): Promise<void> {
@@ -61,23 +84,28 @@ export class Cuts {
       clones.set(volumeId, opened.use(await PendingClone.open(this.#layout.volumeImage(volumeId), target)));
     }
     await failpoint('snapshot.prepared');
-    this.#open.set(plan.token, { plan, clones, opened: opened.move(), made: new Set() });
+    const time = { startMs: Number.POSITIVE_INFINITY, endMs: 0 };
+    this.#open.set(plan.token, { plan, clones, opened: opened.move(), made: new Set(), time });
   }
 
   async cutMember(token: RoundToken, volumeId: VolumeId): Promise<void> {
-    const { clones, made } = this.#cut(token);
+    const { clones, made, time } = this.#cut(token);
     const clone = clones.get(volumeId);
     if (!clone) throw new DriverError('internal', `volume ${volumeId} is not in round ${token}`);
+    time.startMs = Math.min(time.startMs, this.#clock.monotonicMs());
     await clone.make();
+    time.endMs = this.#clock.monotonicMs();
     made.add(volumeId);
     await failpoint('snapshot.cut');
   }
 
   async seal(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void> {
-    const { plan, clones, opened, made } = this.#cut(token);
+    const { plan, clones, opened, made, time } = this.#cut(token);
     const { members, name, group } = plan;
     const missing = members.find(({ volumeId }) => !made.has(volumeId));
     if (missing) throw new DriverError('aborted', `volume ${missing.volumeId} was not cut in round ${token}`);
+    const extents = await Promise.all([...clones.values()].map((clone) => clone.extents()));
+    this.#price.learn(sumOf(extents), time.endMs - time.startMs);
     const createdAt = this.#clock.wallMs();
     const snapshots = await Promise.all(
       members.map(async ({ volumeId, snapshotId }): Promise<Snapshot> => {
@@ -170,6 +198,10 @@ export class Cuts {
   #record(token: RoundToken, name: string): string {
     return path.join(this.#layout.cut(token), name);
   }
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
 }
 
 async function syncAll(clones: readonly PendingClone[]): Promise<void> {

@@ -10,7 +10,8 @@ export async function measureCapacity(pool: Pool, policy: CapacityPolicy, promis
   const { data, metadata, mode, blockBytes } = await pool.status();
   const totalBytes = data.total * blockBytes;
   const freeBytes = totalBytes - data.used * blockBytes;
-  const capacity = poolCapacity({ totalBytes, freeBytes }, promised, policy);
+  const metadataUsedShare = Number(metadata.used) / Number(metadata.total);
+  const capacity = { ...poolCapacity({ totalBytes, freeBytes }, promised, policy), metadataUsedShare };
   const usable = mode === 'rw' && metadata.used * 100n < metadata.total * METADATA_LIMIT_PERCENT;
   return usable ? capacity : { ...capacity, availableBytes: 0n };
 }

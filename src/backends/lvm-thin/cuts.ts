@@ -57,6 +57,10 @@ export class Cuts {
     this.#node = node;
   }
 
+  async assertWithin(): Promise<void> {
+    // A message to the pool for each, whatever they hold.
+  }
+
   async prepare(plan: RoundPlan): Promise<void> {
     const { token } = plan;
     if (this.#open.has(token) || this.#preparing.has(token)) {

@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { type Bytes, formatBytes, GiB, MiB, maxBytes, minBytes, roundUp } from '../../core/bytes.ts';
-import { DriverError, invalidArgument } from '../../core/errors.ts';
+import { DriverError, invalidArgument, messageOf } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import { ReadWriteLock } from '../../core/read-write-lock.ts';
 import { DeviceMapper } from '../../host/device-mapper.ts';
@@ -69,16 +69,51 @@ export class Pool implements AsyncDisposable {
   }
 }
 
-/** Makes or finds the pool, and activates it. Safe to call again at any time. */
+/**
+ * Makes or finds the pool, and activates it. Safe to call again at any time.
+ * @throws DriverError failed-precondition when LVM and the kernel disagree about the pool
+ */
 export async function openPool(options: PoolOptions): Promise<Pool> {
-  const lvm = await Lvm.open(options.volumeGroup, path.join(options.dataDir, 'lvm'));
+  await using opened = new AsyncDisposableStack();
+  const lvm = opened.use(await Lvm.open(options.volumeGroup, path.join(options.dataDir, 'lvm')));
   const { extentBytes, freeBytes } = await lvm.describe();
   const present = await findPool(lvm, options.thinPool);
   if (!present) await makePool(lvm, options, freeBytes, extentBytes);
   else if (options.poolBytes !== undefined) await growPool(lvm, present, options.poolBytes, extentBytes);
   await failpoint('pool.named');
-  await lvm.run(['lvchange', '-y', '-ay', lvm.pathOf(options.thinPool)]);
-  return new Pool(lvm, await DeviceMapper.open(), options.thinPool, extentBytes);
+  await activatePool(lvm, options.thinPool);
+  const pool = new Pool(lvm, opened.use(await DeviceMapper.open()), options.thinPool, extentBytes);
+  await assertSameTransaction(pool);
+  opened.move();
+  return pool;
+}
+
+async function activatePool(lvm: Lvm, name: string): Promise<void> {
+  try {
+    await lvm.run(['lvchange', '-y', '-ay', lvm.pathOf(name)]);
+  } catch (cause) {
+    const [, kernel, ours] = /transaction_id is (\d+), while expected (\d+)/.exec(messageOf(cause)) ?? [];
+    if (kernel === undefined || ours === undefined) throw cause;
+    throw otherTransaction(lvm.pathOf(name), BigInt(kernel), BigInt(ours), cause);
+  }
+}
+
+/** LVM looks when it activates a pool; one that is active already it takes as it is, and fails at the next change. */
+async function assertSameTransaction(pool: Pool): Promise<void> {
+  const { transactionId: kernel } = await pool.status();
+  const ours = (await pool.lvm.find(pool.name))?.transactionId ?? 0n;
+  // Ahead by one: a command of LVM that was killed half way. LVM has written down what is missing, and does it first.
+  if (ours === kernel || ours === kernel + 1n) return;
+  throw otherTransaction(pool.lvm.pathOf(pool.name), kernel, ours);
+}
+
+function otherTransaction(pool: string, kernel: bigint, lvm: bigint, cause?: unknown): DriverError {
+  return new DriverError(
+    'failed-precondition',
+    `LVM has transaction ${lvm} of the thin pool ${pool}, and the kernel has ${kernel}: something else than LVM has ` +
+      'changed one of them, and nothing can be made in the pool. See docs/backends.md, "After unexpected transaction id"',
+    { cause },
+  );
 }
 
 /** The pool as it is; for a look only. @throws DriverError unavailable when it is not active */

@@ -7,6 +7,7 @@ import { mkdir, realpath, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Bytes } from '../../core/bytes.ts';
 import { DriverError } from '../../core/errors.ts';
+import { syncFile } from '../durable-file.ts';
 import { run } from '../exec.ts';
 import { lvmConfig } from './config.ts';
 import { parseReport, type Report, type ReportRow } from './report.ts';
@@ -38,6 +39,8 @@ export interface VolumeGroup {
 export class Lvm implements AsyncDisposable {
   readonly group: string;
   readonly #folder: string;
+  /** Of the group. */
+  #devices: readonly string[] = [];
   #starting: Promise<LvmShell> | undefined;
 
   private constructor(group: string, folder: string) {
@@ -53,8 +56,8 @@ export class Lvm implements AsyncDisposable {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const lvm = new Lvm(group, folder);
     await lvm.#configure();
-    const { devices } = await lvm.describe();
-    await lvm.#configure(devices);
+    lvm.#devices = (await lvm.describe()).devices;
+    await lvm.#configure(lvm.#devices);
     // The one that was started without the filter.
     await lvm[Symbol.asyncDispose]();
     return lvm;
@@ -103,9 +106,14 @@ export class Lvm implements AsyncDisposable {
     return (await this.list()).find((volume) => volume.name === name);
   }
 
-  /** Runs one command, such as `['lvremove', 'group/name']`. @throws CommandError with what LVM said */
+  /**
+   * Runs one command, such as `['lvremove', 'group/name']`. What it changed survives a power cut when this returns: LVM
+   * itself writes its metadata past the page cache, and leaves it in the cache of the disk.
+   * @throws CommandError with what LVM said
+   */
   async run(argv: readonly string[]): Promise<void> {
     await this.#execute(argv);
+    await Promise.all(this.#devices.map(syncFile));
   }
 
   /** `group/name` */

@@ -7,11 +7,10 @@ import { open } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
 import type { AttachedDevice } from '../../../src/core/backend.ts';
 import { type Bytes, MiB } from '../../../src/core/bytes.ts';
-import type { CutRecord, Snapshot } from '../../../src/core/snapshot.ts';
-import { checkFilesystem, renewIdentity } from '../../../src/host/filesystem.ts';
-import { unmount } from '../../../src/host/mount.ts';
+import type { CutRecord } from '../../../src/core/snapshot.ts';
 import { Random } from '../../../src/prove/random.ts';
 import { DependentWriter, violationsOf } from '../../support/dependent-writer.ts';
+import { numberIn } from '../../support/restored-number.ts';
 import { NEVER, Rig } from '../../support/rig.ts';
 import { Scratch } from '../../support/scratch.ts';
 
@@ -33,32 +32,6 @@ async function fragment({ path }: AttachedDevice, offset: Bytes): Promise<void> 
   const block = Buffer.alloc(4096, 1);
   for (let i = 0; i < EXTENTS; i++) await file.write(block, 0, block.length, Number(offset) + i * 8192);
   await file.sync();
-}
-
-async function readNumber(path: string): Promise<number> {
-  await using file = await open(path, 'r');
-  return (await file.read(Buffer.alloc(4096), 0, 4096, 0)).buffer.readInt32LE();
-}
-
-/** The number in a snapshot, by making a volume of it and looking, as anybody would. */
-async function numberIn(rig: Rig, scratch: Scratch, { id, sizeBytes, content }: Snapshot): Promise<number> {
-  const volume = await rig.create(`of ${id}`, sizeBytes, { kind: 'snapshot', id });
-  const { path } = await rig.backend.attach(volume.id, { readOnly: false });
-  try {
-    if (content.kind !== 'filesystem') return await readNumber(path);
-    const { fsType } = content;
-    if (fsType === 'ext4') expect(await checkFilesystem(path, fsType)).toMatchObject({ clean: true });
-    if (fsType === 'btrfs') await renewIdentity(path, fsType);
-    const mountPoint = await scratch.mount('restored', path, fsType, fsType === 'xfs' ? ['nouuid'] : []);
-    try {
-      return await readNumber(`${mountPoint}/number`);
-    } finally {
-      await unmount(mountPoint);
-    }
-  } finally {
-    await rig.backend.detach(volume.id);
-    await rig.backend.deleteVolume(volume.id);
-  }
 }
 
 /** One group snapshot of members in some order. @returns what is wrong with it */

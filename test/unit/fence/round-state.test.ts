@@ -1,10 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
+import type { Decision } from '../../../src/core/round.ts';
 import {
-  admit,
   type EarlierRound,
   type NodeRoundEvent,
   type NodeRoundState,
   nextState,
+  refusal,
+  settle,
 } from '../../../src/fence/round-state.ts';
 
 const STATES: readonly NodeRoundState[] = ['prepared', 'frozen', 'cutting', 'sealed', 'committed', 'aborted'];
@@ -85,28 +87,34 @@ describe('a round on one node', () => {
 });
 
 describe('a new round of a group', () => {
-  const earlier = (state: NodeRoundState, overdue = false): EarlierRound => ({ token: state, state, overdue });
+  const earlier = (state: NodeRoundState): EarlierRound => ({ token: 'r', state });
 
-  test('is refused where the group is committed, whatever else there is', () => {
-    for (const home of [true, false]) {
-      expect(admit({ home, committed: true, earlier: [] })).toMatchObject({ kind: 'refused' });
-    }
+  test('is refused where the group is committed', () => {
+    expect(refusal(true, [])).toMatch('committed');
   });
 
-  test.each(['prepared', 'frozen', 'cutting', 'committed'] as const)('waits for one that is %s', (state) => {
-    for (const home of [true, false]) {
-      const admission = admit({ home, committed: false, earlier: [earlier('aborted'), earlier(state, true)] });
-      expect(admission).toMatchObject({ kind: 'refused', reason: expect.stringContaining(state) });
-    }
+  test.each(['prepared', 'frozen', 'cutting', 'sealed', 'committed'] as const)('waits for one that is %s', (state) => {
+    expect(refusal(false, [earlier('aborted'), earlier(state)])).toMatch(state);
   });
 
-  test('displaces one that is sealed: at home when it is overdue, elsewhere at once', () => {
-    const all = [earlier('aborted'), earlier('sealed')];
-    expect(admit({ home: false, committed: false, earlier: all })).toEqual({ kind: 'admitted', displaced: ['sealed'] });
-    expect(admit({ home: true, committed: false, earlier: all })).toMatchObject({ kind: 'refused' });
-    expect(admit({ home: true, committed: false, earlier: [earlier('sealed', true)] })).toEqual({
-      kind: 'admitted',
-      displaced: ['sealed'],
-    });
+  test('begins where nothing is left of others', () => {
+    expect(refusal(false, [earlier('aborted')])).toBeUndefined();
+  });
+});
+
+describe('the home says to a stranger', () => {
+  test.each<[NodeRoundState | undefined, 'in time' | 'overdue', Decision]>([
+    [undefined, 'in time', 'aborted'],
+    ['aborted', 'in time', 'aborted'],
+    ['prepared', 'in time', 'pending'],
+    ['prepared', 'overdue', 'aborted'],
+    ['frozen', 'overdue', 'pending'],
+    ['cutting', 'overdue', 'pending'],
+    ['sealed', 'in time', 'pending'],
+    ['sealed', 'overdue', 'aborted'],
+    ['committed', 'overdue', 'pending'],
+  ])('of a round that is %s, %s: %s', (state, when, decision) => {
+    expect(settle(state, false, when === 'overdue')).toBe(decision);
+    expect(settle(state, true, when === 'overdue')).toBe('committed');
   });
 });

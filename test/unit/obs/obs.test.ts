@@ -37,7 +37,7 @@ test('metrics are served with what they measured', async () => {
     metrics,
     ready: () => ready,
     refresh: async () => {
-      metrics.pool({ totalBytes: 4n, freeBytes: 3n, promisedBytes: 2n, availableBytes: 1n });
+      metrics.pool({ totalBytes: 4n, freeBytes: 3n, promisedBytes: 2n, availableBytes: 1n, metadataUsedShare: 0.5 });
       throw new Error('the pool is away');
     },
   });
@@ -63,6 +63,8 @@ test('metrics are served with what they measured', async () => {
   expect(body).toContain('cofferdam_agent_call_duration_seconds_sum{node="node-a",method="Freeze",code="OK"} 0.004');
   expect(body).toContain('cofferdam_frozen_members 16');
   expect(body).toContain('cofferdam_pool_bytes{kind="available"} 1');
+  expect(body).toContain('cofferdam_pool_used_ratio{of="data"} 0.25');
+  expect(body).toContain('cofferdam_pool_used_ratio{of="metadata"} 0.5');
   expect(await get('/healthz')).toEqual({ status: 503, body: 'starting\n' });
   ready = true;
   expect(await get('/healthz?x')).toEqual({ status: 200, body: 'ok\n' });

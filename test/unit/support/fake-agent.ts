@@ -3,7 +3,7 @@ import { DriverError, notFound } from '../../../src/core/errors.ts';
 import type { NodeName } from '../../../src/core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../../../src/core/node-agent.ts';
 import type { Page, PageRequest } from '../../../src/core/paging.ts';
-import type { RoundPlan, RoundToken } from '../../../src/core/round.ts';
+import type { Decision, RoundPlan, RoundToken } from '../../../src/core/round.ts';
 import type { CutRecord, Snapshot } from '../../../src/core/snapshot.ts';
 import type { Volume, VolumeSpec } from '../../../src/core/volume.ts';
 
@@ -13,6 +13,8 @@ export class FakeAgent implements NodeAgent {
   readonly volumes = new Map<string, Volume>();
   readonly records = new Map<RoundToken, CutRecord>();
   readonly sealed = new Map<RoundToken, CutRecord>();
+  /** Rounds whose coordinator may still come. */
+  readonly led = new Set<RoundToken>();
   readonly calls: string[] = [];
   freeBytes = 100n * GiB;
   /** Items that lists looked at: paging must not cost more than its page. */
@@ -135,6 +137,13 @@ export class FakeAgent implements NodeAgent {
 
   async abort(token: RoundToken): Promise<void> {
     this.sealed.delete(token);
+  }
+
+  async settle(token: RoundToken): Promise<Decision> {
+    if (this.records.has(token)) return 'committed';
+    if (this.led.has(token)) return 'pending';
+    this.sealed.delete(token);
+    return 'aborted';
   }
 
   async sealedParts() {

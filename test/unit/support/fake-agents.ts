@@ -110,6 +110,9 @@ export class FakeAgent implements NodeAgent {
   limits(): never {
     return unexpected('limits');
   }
+  settle(): never {
+    return unexpected('settle');
+  }
   sealedParts(): never {
     return unexpected('sealedParts');
   }

@@ -9,12 +9,16 @@ import { type Bytes, MiB } from '../../../src/core/bytes.ts';
 import { groupId, type SnapshotId, snapshotId, type VolumeId } from '../../../src/core/ids.ts';
 import { Lvm } from '../../../src/host/lvm/lvm.ts';
 import { readBlock, writeBlock } from '../../contract/contract.ts';
+import { checkThinPool } from '../../support/lvm.ts';
 import { NODE, Rig } from '../../support/rig.ts';
 import { GROUP } from '../ground.ts';
 
 const SECTOR = 512;
 const VOLUME_BYTES = 16n * MiB;
 const MOST_VOLUMES = 6;
+const POOL = 'cuts';
+/** For looking past the driver. */
+const LOOK = '/var/tmp/look';
 
 /** What exists. A text that is `undefined` was under way when the power went: it may have any of its values. */
 interface World {
@@ -61,15 +65,22 @@ class Log {
 
 const log = new Log();
 const world = await log.read();
+await checkPool();
 const rig = await Rig.open('/var/tmp/data', {
   backend: 'lvm-thin',
   volumeGroup: GROUP,
-  thinPool: 'cuts',
+  thinPool: POOL,
   poolSize: 2048n * MiB,
 });
 await check();
 process.stdout.write('checked\n');
 await work();
+
+/** The pool as the power cut left it, before anything activates it. */
+async function checkPool(): Promise<void> {
+  await using found = await Lvm.open(GROUP, `${LOOK}/lvm`);
+  if (await found.find(POOL)) checkThinPool(LOOK, GROUP, POOL);
+}
 
 async function check(): Promise<void> {
   const { backend } = rig;
@@ -103,7 +114,7 @@ async function check(): Promise<void> {
   }
   if (snapshots.size > 0 && world.begun === null)
     throw new Error(`snapshots nobody asked for: ${[...snapshots].join(', ')}`);
-  await using lvm = await Lvm.open(GROUP, '/var/tmp/look');
+  await using lvm = await Lvm.open(GROUP, `${LOOK}/lvm`);
   const half = (await lvm.list()).filter(({ tags }) => tags.some((tag) => /state=(pending|sealed)/.test(tag)));
   if (half.length > 0) throw new Error(`half made: ${half.map(({ name }) => name).join(', ')}`);
   await startAnew();

@@ -1,0 +1,63 @@
+/**
+ * Finishes rounds whose coordinator did not come back (docs/adr/0005-many-nodes.md): for a part that is sealed on a node,
+ * the home of its group is asked what is decided, and the part follows.
+ */
+import { DriverError } from '../core/errors.ts';
+import { type GroupId, type NodeName, nodeOf } from '../core/ids.ts';
+import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
+import type { Decision, SealedPart } from '../core/round.ts';
+
+export interface ResolverObserver {
+  settled(node: NodeName, part: SealedPart, decision: Decision): void;
+  /** The node, or the home of one of its parts, could not be asked. */
+  failed(node: NodeName, reason: unknown): void;
+}
+
+export class Resolver {
+  readonly #directory: NodeDirectory;
+
+  constructor(directory: NodeDirectory) {
+    this.#directory = directory;
+  }
+
+  /**
+   * Before a new round of a group: what earlier ones left on these nodes.
+   * @throws DriverError aborted while one of them may still be led; unavailable when its home is away
+   */
+  async settleGroup(id: GroupId, nodes: Iterable<NodeName>, signal: AbortSignal): Promise<void> {
+    for (const { agent, part } of await this.#partsOn(nodes, signal)) {
+      if (part.group.id !== id) continue;
+      if ((await this.#settle(agent, part, signal)) !== 'pending') continue;
+      throw new DriverError('aborted', `round ${part.token} of ${id} is still under way`);
+    }
+  }
+
+  /** Of all groups, on all nodes. What can't be settled now is tried again by the next call. */
+  async settleAll(observer: ResolverObserver, signal: AbortSignal): Promise<void> {
+    for (const node of this.#directory.nodes()) {
+      try {
+        for (const { agent, part } of await this.#partsOn([node], signal)) {
+          observer.settled(node, part, await this.#settle(agent, part, signal));
+        }
+      } catch (reason) {
+        observer.failed(node, reason);
+      }
+    }
+  }
+
+  async #partsOn(nodes: Iterable<NodeName>, signal: AbortSignal) {
+    const listed = [...nodes].map(async (node) => {
+      const agent = this.#directory.agent(node);
+      return (await agent.sealedParts(signal)).map((part) => ({ agent, part }));
+    });
+    return (await Promise.all(listed)).flat();
+  }
+
+  async #settle(agent: NodeAgent, { token, group }: SealedPart, signal: AbortSignal): Promise<Decision> {
+    const home = this.#directory.agent(nodeOf('group', group.id) ?? '');
+    const decision = await home.settle(token, signal);
+    if (decision === 'committed') await agent.commit(token, signal);
+    if (decision === 'aborted') await agent.abort(token, signal);
+    return decision;
+  }
+}

@@ -1,0 +1,150 @@
+/** A pool of LVM that something is wrong with: what the driver says, and that docs/backends.md helps. Runs where there is device-mapper: see test/vm/lvm.ts. */
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { open, readFile, writeFile } from 'node:fs/promises';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { type Bytes, MiB } from '../../../src/core/bytes.ts';
+import { DeviceMapper } from '../../../src/host/device-mapper.ts';
+import { checkFilesystem } from '../../../src/host/filesystem.ts';
+import { mount, unmount } from '../../../src/host/mount.ts';
+import { thinPoolStatus } from '../../../src/host/thin-pool.ts';
+import { checkThinPool, lvm, mappedName } from '../../support/lvm.ts';
+import { Rig } from '../../support/rig.ts';
+import { Scratch } from '../../support/scratch.ts';
+import { GROUP } from '../../vm/ground.ts';
+
+const POOL_BYTES: Bytes = 256n * MiB;
+const PIECE = Number(4n * MiB);
+
+let scratch: Scratch;
+let pool: string;
+let pools = 0;
+
+beforeEach(async () => {
+  scratch = await Scratch.open();
+  pool = `sick${++pools}`;
+});
+
+afterEach(async () => {
+  checkThinPool(dataDir(), GROUP, pool);
+  lvm(dataDir(), 'lvremove', '-y', '-ff', `${GROUP}/${pool}`);
+  await scratch[Symbol.asyncDispose]();
+});
+
+test('a pool that is in use, and of which the kernel counts other changes than LVM, is not served', async () => {
+  await inRig(async (rig) => void (await rig.rawVolume('volume')));
+  await using mapper = await DeviceMapper.open();
+  const device = mappedName(GROUP, pool, 'tpool');
+  const { transactionId } = await thinPoolStatus(mapper, device);
+  await mapper.message(device, `set_transaction_id ${transactionId} ${transactionId + 7n}`);
+  await expect(openRig()).rejects.toMatchObject({
+    code: 'failed-precondition',
+    message: expect.stringContaining(`LVM has transaction ${transactionId} of the thin pool ${GROUP}/${pool}`),
+  });
+  // As docs/backends.md says.
+  await mapper.message(device, `set_transaction_id ${transactionId + 7n} ${transactionId}`);
+  await expectServed();
+});
+
+test('nor is one that is not active; what the document says mends it', async () => {
+  await inRig(async (rig) => void (await rig.rawVolume('volume')));
+  await using mapper = await DeviceMapper.open();
+  const device = mappedName(GROUP, pool, 'tpool');
+  const { transactionId } = await thinPoolStatus(mapper, device);
+  const there = transactionId + 7n;
+  await mapper.message(device, `set_transaction_id ${transactionId} ${there}`);
+  for (const name of lvm(dataDir(), 'lvs', '-o', 'lv_name', GROUP).split(/\s+/)) {
+    if (name.startsWith('vol-')) lvm(dataDir(), 'lvchange', '-an', `${GROUP}/${name}`);
+  }
+  lvm(dataDir(), 'lvchange', '-an', `${GROUP}/${pool}`);
+  await expect(openRig()).rejects.toMatchObject({
+    code: 'failed-precondition',
+    message: expect.stringContaining(`the kernel has ${there}`),
+  });
+  const backup = scratch.path('pool.vg');
+  lvm(dataDir(), 'vgcfgbackup', '-f', backup, GROUP);
+  const text = await readFile(backup, 'utf8');
+  await writeFile(backup, text.replaceAll(`transaction_id = ${transactionId}\n`, `transaction_id = ${there}\n`));
+  lvm(dataDir(), 'vgcfgrestore', '-y', '--force', '-f', backup, GROUP);
+  await expectServed();
+});
+
+test('a pool that is full fails writes and promises nothing; more space, and a check, and all goes on', async () => {
+  await using rig = await openRig();
+  const full = await rig.volume(scratch, 'full', 'ext4', 512n * MiB);
+  const other = await rig.volume(scratch, 'other', 'ext4', 64n * MiB);
+  await writeFile(`${other.mountPoint}/kept`, 'kept', { flush: true });
+  const pieces = await fill(`${full.mountPoint}/file`);
+  expect(pieces.length).toBeGreaterThan(10);
+  await expect(rig.create('more', 16n * MiB)).rejects.toMatchObject({ code: 'resource-exhausted' });
+  await expect(rig.group('group', [other.id])).rejects.toMatchObject({ code: 'resource-exhausted' });
+  expect((await rig.backend.listSnapshots({}, {})).items).toEqual([]);
+  // What was written stays, and overwriting it needs no space.
+  await writeFile(`${other.mountPoint}/kept`, 'over', { flush: true });
+
+  lvm(dataDir(), 'lvextend', '-L', '+512m', `${GROUP}/${pool}`);
+  await unmount(full.mountPoint);
+  execFileSync('e2fsck', ['-p', '-f', full.device.path], { stdio: 'pipe' });
+  expect(await checkFilesystem(full.device.path, 'ext4')).toMatchObject({ clean: true });
+  await mount({ source: full.device.path, target: full.mountPoint, fsType: 'ext4', options: [] });
+  {
+    await using file = await open(`${full.mountPoint}/file`, 'r');
+    for (const piece of pieces) {
+      expect((await file.read(Buffer.alloc(PIECE), 0, PIECE)).buffer.equals(piece)).toBe(true);
+    }
+  }
+  await writeFile(`${full.mountPoint}/more`, randomBytes(PIECE), { flush: true });
+  expect(await readFile(`${other.mountPoint}/kept`, 'utf8')).toBe('over');
+  expect((await rig.group('group', [full.id, other.id])).snapshots).toHaveLength(2);
+  const { metadataUsedShare = 1 } = await rig.backend.capacity(new AbortController().signal);
+  expect(metadataUsedShare).toBeGreaterThan(0);
+  expect(metadataUsedShare).toBeLessThan(0.5);
+  await rig.backend.deleteGroup(rig.groupRequest('group', [full.id, other.id]).group?.id ?? '');
+  for (const { id, mountPoint } of [full, other]) {
+    await unmount(mountPoint);
+    await rig.backend.detach(id);
+  }
+});
+
+/** Until a write fails. @returns what was acknowledged as durable */
+async function fill(path: string): Promise<readonly Buffer[]> {
+  const pieces: Buffer[] = [];
+  await using file = await open(path, 'w');
+  for (;;) {
+    const piece = randomBytes(PIECE);
+    try {
+      await file.write(piece);
+      await file.sync();
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'EIO' });
+      return pieces;
+    }
+    pieces.push(piece);
+  }
+}
+
+/** What was there is there, and something new can be made. */
+async function expectServed(): Promise<void> {
+  await inRig(async (rig) => {
+    expect(await rig.backend.getVolume(rig.volumeId('volume'))).toBeDefined();
+    const { id } = await rig.rawVolume('new');
+    expect((await rig.group('group', [id])).snapshots).toHaveLength(1);
+    for (const name of ['volume', 'new']) await rig.backend.detach(rig.volumeId(name));
+  });
+}
+
+async function inRig(work: (rig: Rig) => Promise<void>): Promise<void> {
+  await using rig = await openRig();
+  await work(rig);
+}
+
+function openRig(): Promise<Rig> {
+  return Rig.open(dataDir(), {
+    ...{ backend: 'lvm-thin', volumeGroup: GROUP, thinPool: pool },
+    ...{ poolSize: POOL_BYTES, poolReserve: 0 },
+  });
+}
+
+function dataDir(): string {
+  return scratch.path('data');
+}

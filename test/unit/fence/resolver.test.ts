@@ -1,0 +1,100 @@
+/** What a round left is settled by the home of its group. */
+import { describe, expect, test } from '@jest/globals';
+import { groupId, volumeId } from '../../../src/core/ids.ts';
+import type { Decision, SealedPart } from '../../../src/core/round.ts';
+import type { CutRecord } from '../../../src/core/snapshot.ts';
+import { Resolver } from '../../../src/fence/resolver.ts';
+import { FakeDirectory, noSignal } from '../support/fake-agent.ts';
+
+const GROUP = {
+  id: groupId('a', 'g'),
+  name: 'g',
+  volumeIds: ['a', 'b', 'c'].map((node) => volumeId(node, 'v')),
+  parameters: {},
+};
+
+/** A round that is sealed on all of its nodes. */
+function setUp() {
+  const directory = new FakeDirectory('a', 'b', 'c');
+  for (const [node, agent] of directory.agents) {
+    const record: CutRecord = { token: 'round', node, group: GROUP, snapshots: [], evidence: [] };
+    agent.sealed.set('round', record);
+  }
+  const home = directory.agent('a');
+  const decide = () => home.commit('round');
+  const state = () =>
+    [...directory.agents.values()].map(({ sealed, records }) =>
+      records.has('round') ? 'committed' : sealed.has('round') ? 'sealed' : 'gone',
+    );
+  return { directory, home, decide, state, resolver: new Resolver(directory) };
+}
+
+function watch() {
+  const settled: [string, Decision][] = [];
+  const failed: string[] = [];
+  return {
+    settled,
+    failed,
+    observer: {
+      settled: (node: string, _part: SealedPart, decision: Decision) => void settled.push([node, decision]),
+      failed: (node: string) => void failed.push(node),
+    },
+  };
+}
+
+describe('parts of a round that nobody leads', () => {
+  test('go when the home has not decided', async () => {
+    const { resolver, state } = setUp();
+    const { settled, observer } = watch();
+    await resolver.settleAll(observer, noSignal);
+    expect(state()).toEqual(['gone', 'gone', 'gone']);
+    expect(settled).toEqual([
+      ['a', 'aborted'],
+      ['b', 'aborted'],
+      ['c', 'aborted'],
+    ]);
+  });
+
+  test('become visible when it has', async () => {
+    const { resolver, state, decide } = setUp();
+    await decide();
+    await resolver.settleAll(watch().observer, noSignal);
+    expect(state()).toEqual(['committed', 'committed', 'committed']);
+  });
+
+  test('stay while the home is away, and while the round may still be led', async () => {
+    const { resolver, state, directory, home } = setUp();
+    directory.away.add('a');
+    const { settled, failed, observer } = watch();
+    await resolver.settleAll(observer, noSignal);
+    expect(settled).toEqual([]);
+    expect(failed).toEqual(['a', 'b', 'c']);
+    directory.away.delete('a');
+    home.led.add('round');
+    await resolver.settleAll(observer, noSignal);
+    expect(settled.map(([, decision]) => decision)).toEqual(['pending', 'pending', 'pending']);
+    expect(state()).toEqual(['sealed', 'sealed', 'sealed']);
+  });
+});
+
+describe('before a new round of the group', () => {
+  test('what earlier ones left is settled, of that group alone', async () => {
+    const { resolver, state } = setUp();
+    await resolver.settleGroup(groupId('a', 'other'), ['a', 'b', 'c'], noSignal);
+    expect(state()).toEqual(['sealed', 'sealed', 'sealed']);
+    await resolver.settleGroup(GROUP.id, ['a', 'b', 'c'], noSignal);
+    expect(state()).toEqual(['gone', 'gone', 'gone']);
+  });
+
+  test('one that may still be led keeps it from beginning', async () => {
+    const { resolver, home } = setUp();
+    home.led.add('round');
+    await expect(resolver.settleGroup(GROUP.id, ['b'], noSignal)).rejects.toMatchObject({ code: 'aborted' });
+  });
+
+  test('so does a node that is away', async () => {
+    const { resolver, directory } = setUp();
+    directory.away.add('b');
+    await expect(resolver.settleGroup(GROUP.id, ['b'], noSignal)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+});
