@@ -18,7 +18,7 @@ const SCENARIOS: readonly Scenario[] = [...VOLUME_SCENARIOS, ...SNAPSHOT_SCENARI
 
 /** Past these all is decided: nobody hears of the failure, or what it has left goes at the next start. */
 /** The round is decided by then: its coordinator finds out, and finishes it. */
-const OVERCOME = new Set(['snapshot.committed', 'round.committed', 'coordinator.decided']);
+const OVERCOME = new Set(['snapshot.committed', 'coordinator.decided']);
 
 const LEAVES_TO_THE_NEXT_START = new Set([
   'journal.remove',
