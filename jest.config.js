@@ -11,6 +11,7 @@ const tier = (name) => ({
       { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } },
     ],
   },
+  setupFiles: ['<rootDir>/test/support/suppressed-error.ts'],
   // Not below TMPDIR, which is a new folder in every run of `npm test`.
   cacheDirectory: '<rootDir>/node_modules/.cache/jest',
 });

@@ -67,7 +67,8 @@ async function main(): Promise<void> {
   }
   requireRoot();
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  // Not once: a ^C reaches npm too, which passes it on, and the second must not end the clean-up.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
   try {
     await measure(parts, options, json, stop.signal);
   } catch (error) {

@@ -28,13 +28,13 @@ export interface Memory {
 export interface DriverProcess extends AsyncDisposable {
   readonly endpoint: string;
   readonly client: CsiClient;
-  /** Milliseconds from the start of the process to its first successful Probe. */
+  /** Milliseconds from the start of the process to its being ready. */
   readonly startMs: number;
   /** Of the process and of its children, such as the guard. */
   memory(): Promise<Memory>;
 }
 
-/** Resolves when Probe has answered. */
+/** Resolves when Probe says that it is ready. */
 export async function launch({ folder, name, command }: Launch): Promise<DriverProcess> {
   const socket = path.join(folder, `${name}.sock`);
   const endpoint = `unix://${socket}`;
@@ -43,7 +43,8 @@ export async function launch({ folder, name, command }: Launch): Promise<DriverP
   const started = performance.now();
   // When this process dies, however it dies, the driver is told to end.
   const argv = ['setpriv', '--pdeathsig', 'TERM', ...command(endpoint)];
-  const child = await startChild(argv, { stdio: ['ignore', log, log], cwd: folder });
+  // Detached: a ^C is for this process, which ends its drivers in its own order.
+  const child = await startChild(argv, { stdio: ['ignore', log, log], cwd: folder, detached: true });
   closeSync(log);
   await using resources = new AsyncDisposableStack();
   resources.defer(async () => {
@@ -56,7 +57,6 @@ export async function launch({ folder, name, command }: Launch): Promise<DriverP
   ended.catch(() => undefined);
   await Promise.race([listening(socket), ended]);
   const client = resources.use(await connectCsi(endpoint));
-  await client.identity.Probe({});
   const startMs = performance.now() - started;
   const owned = resources.move();
   return {

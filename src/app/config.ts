@@ -69,7 +69,7 @@ const SERVICE_VARIABLE = /_(SERVICE_HOST|SERVICE_PORT|SERVICE_PORT_\w+|PORT|PORT
 
 /** A misspelt variable would be silently ignored; ours all start alike, so it can be seen. */
 function refuseUnknownVariables(environment: Environment): void {
-  const known = new Set([CONFIG_VARIABLE, 'COFFERDAM_NO_INSTALL', ...Object.keys(OPTIONS).map(environmentNameOf)]);
+  const known = new Set([CONFIG_VARIABLE, 'COFFERDAM_NO_INSTALL', ...knownKeys().map(environmentNameOf)]);
   for (const name of Object.keys(environment)) {
     if (name.startsWith('COFFERDAM_') && !known.has(name) && !SERVICE_VARIABLE.test(name)) {
       throw invalidArgument(`environment variable ${name}`, `unknown; known are ${[...known].join(', ')}`);
@@ -81,6 +81,7 @@ function isKnown(key: string): key is OptionKey {
   return knownKeys().includes(key);
 }
 
+/** A release has no hidden options: whoever gives one is told so, and not left to believe that it works. */
 function knownKeys(): readonly string[] {
   return Object.entries(OPTIONS)
     .filter(([, { hidden }]: [string, { readonly hidden?: true }]) => !hidden || TEST_BUILD)

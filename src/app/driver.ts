@@ -8,7 +8,9 @@ import { systemClock } from '../core/clock.ts';
 import { KeyedLocks } from '../core/locks.ts';
 import type { NodeAgent } from '../core/node-agent.ts';
 import type { Logger, Metrics } from '../core/observe.ts';
+import { startGuard } from '../fence/guard/child-link.ts';
 import { GuardClient } from '../fence/guard/client.ts';
+import { joinGuard } from '../fence/guard/socket-link.ts';
 import { FreezeJournal } from '../fence/journal.ts';
 import { NodeFence } from '../fence/node-fence.ts';
 import { NodeRounds } from '../fence/node-round.ts';
@@ -27,6 +29,7 @@ export const STORAGE_OPTIONS = [
   'leaseMs',
   'fenceBudgetMs',
   'expediteRcu',
+  'guardSocket',
   'overcommitRatio',
   'poolReserve',
 ] as const;
@@ -67,7 +70,8 @@ export async function openStorage(
       logger,
     ),
   );
-  const guard = resources.use(new GuardClient());
+  const { guardSocket } = options;
+  const guard = resources.use(new GuardClient(guardSocket === undefined ? startGuard : () => joinGuard(guardSocket)));
   const fence = new NodeFence(guard, journal, systemClock, { expediteRcu: options.expediteRcu });
   const locks = new KeyedLocks();
   const node = options.nodeName;

@@ -2,6 +2,7 @@
 import { type Bytes, parseBytes } from '../core/bytes.ts';
 import { invalidArgument } from '../core/errors.ts';
 import { isNodeName, MAX_NODE_NAME_LENGTH } from '../core/ids.ts';
+import { parseAddress } from '../rpc/address.ts';
 
 export function parseSize(value: string, field: string): Bytes {
   return parseBytes(field, value);
@@ -15,6 +16,12 @@ export function text(value: string, field: string): string {
 export function absolutePath(value: string, field: string): string {
   if (!value.startsWith('/') || value.includes('\0')) throw invalidArgument(field, 'must be an absolute path');
   return value;
+}
+
+export function socketPath(value: string, field: string): string {
+  const address = parseAddress(field, value);
+  if (address.kind === 'unix') return address.path;
+  throw invalidArgument(field, `${JSON.stringify(value)} must be the path of a unix socket`);
 }
 
 /** lvm(8), "Valid names"; short enough for the names of devices, where every hyphen counts twice. */

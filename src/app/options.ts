@@ -7,7 +7,18 @@ import { hostname } from 'node:os';
 import { BACKENDS, type BackendName } from '../backends/registry.ts';
 import { DEFAULT_FS_TYPE, FS_TYPES, type FsType } from '../core/volume.ts';
 import { LOG_LEVELS, type LogLevel } from '../obs/logger.ts';
-import { absolutePath, decimal, integer, lvmName, nodeName, oneOf, onOff, parseSize, text } from './option-parsers.ts';
+import {
+  absolutePath,
+  decimal,
+  integer,
+  lvmName,
+  nodeName,
+  oneOf,
+  onOff,
+  parseSize,
+  socketPath,
+  text,
+} from './option-parsers.ts';
 
 export interface OptionRow<T> {
   /** What stands for the value in the help text; absent for a switch: the flag alone means `on`. */
@@ -47,7 +58,7 @@ export const OPTIONS = {
   }),
   poolSize: optional({
     value: 'size',
-    help: "size of a pool that the driver makes: its own filesystem where the data folder can't reflink, or the thin pool; it can grow later (default: 80 % of what is free)",
+    help: 'size of a pool that the driver makes: a filesystem of its own, or the thin pool; it can grow later (default: 80 % of what is free; on a data folder that can reflink, no filesystem of its own)',
     parse: parseSize,
   }),
   volumeGroup: row({
@@ -85,6 +96,11 @@ export const OPTIONS = {
     help: 'raise the kernel-wide rcu_expedited while frozen: windows many times shorter, see docs/consistency.md',
     fallback: 'on',
     parse: onOff,
+  }),
+  guardSocket: optional({
+    value: '/path',
+    help: 'socket of `cofferdam guard`, the process that freezes and thaws (serve: a child process unless given)',
+    parse: socketPath,
   }),
   overcommitRatio: row({
     value: 'ratio',

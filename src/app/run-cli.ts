@@ -1,5 +1,5 @@
 import { type Command, CommanderError } from 'commander';
-import { DriverError, messageOf } from '../core/errors.ts';
+import { DriverError, errorsOf, hasCode, messageOf } from '../core/errors.ts';
 import { type CliContext, defineRole, newProgram } from './cli.ts';
 import type { Environment } from './config.ts';
 
@@ -13,6 +13,10 @@ const ROLES: Readonly<Record<string, RoleEntry>> = {
   serve: {
     summary: 'serve all CSI services on one socket, with the node agent in the process',
     define: async (command, context) => defineRole(command, (await import('./roles/serve.ts')).role, context),
+  },
+  guard: {
+    summary: 'freeze and thaw for `serve`, as a process that outlives it',
+    define: async (command, context) => defineRole(command, (await import('./roles/guard.ts')).role, context),
   },
   demo: {
     summary: 'see volumes made, written to, snapshotted as a group, restored and checked',
@@ -45,8 +49,14 @@ export async function runCli(args: readonly string[], environment: Environment, 
   } catch (error) {
     // Commander has printed its own message; --help ends this way too, with code 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    // What the user did wrong needs no stack; what we did wrong does.
-    console.error(error instanceof DriverError ? `cofferdam: ${messageOf(error)}` : error);
-    return error instanceof DriverError && error.code === 'invalid-argument' ? 2 : 1;
+    const [first, ...cleanUp] = errorsOf(error);
+    report(first);
+    for (const each of cleanUp) report(each);
+    return hasCode(first, 'invalid-argument') ? 2 : 1;
   }
+}
+
+/** What the user did wrong needs no stack; what we did wrong does. */
+function report(error: unknown): void {
+  console.error(error instanceof DriverError ? `cofferdam: ${messageOf(error)}` : error);
 }

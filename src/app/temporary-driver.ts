@@ -18,6 +18,7 @@ import { lockFile } from '../host/file-lock.ts';
 import { detachLoop, listLoops } from '../host/loop.ts';
 import { unmount } from '../host/mount.ts';
 import { readMountTable } from '../host/mount-table.ts';
+import { waitUntilReady } from '../prove/csi-client.ts';
 import { connect } from '../rpc/client.ts';
 
 /**
@@ -131,7 +132,7 @@ async function ready(endpoint: string, child: Child): Promise<void> {
   const died = child.exited.then(({ code }) => {
     throw new DriverError('unavailable', `the temporary driver ended with code ${code} before it was ready`);
   });
-  await Promise.race([channel.waitForReady(START_LIMIT_MS), died]);
+  await Promise.race([waitUntilReady(channel, START_LIMIT_MS), died]);
 }
 
 async function stop(child: Child): Promise<void> {

@@ -6,12 +6,13 @@ import { isDeepStrictEqual } from 'node:util';
 import type { AttachedDevice, Backend, FenceTarget, SnapshotFilter, VolumeLimits } from '../core/backend.ts';
 import { type Bytes, maxBytes } from '../core/bytes.ts';
 import { assertPromisable, type PoolCapacity } from '../core/capacity.ts';
-import { DriverError, isErrno, notFound } from '../core/errors.ts';
+import { DriverError, notFound } from '../core/errors.ts';
 import type { GroupId, SnapshotId, VolumeId } from '../core/ids.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
 import type { MemberEvidence, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Content, Volume, VolumeSpec } from '../core/volume.ts';
+import { noSpaceIsExhausted } from './no-space.ts';
 import type { PoolIndex } from './pool-index.ts';
 
 /** Every part keeps the index in step with the pool: the pool first, then the index. */
@@ -48,6 +49,7 @@ export interface PoolParts {
 export abstract class PoolBackend implements Backend, AsyncDisposable {
   abstract readonly name: string;
   abstract readonly copiesStopped: boolean;
+  abstract readonly blanksAreZeros: boolean;
   readonly sizeGranularity: Bytes;
   readonly minVolumeBytes: Bytes;
   readonly maxVolumeBytes: Bytes;
@@ -244,13 +246,4 @@ function sameVolume(present: Volume, spec: VolumeSpec): Volume {
   ];
   if (isDeepStrictEqual(asked(present), asked(spec))) return present;
   throw new DriverError('already-exists', `volume ${present.id} exists, and was made as something else`);
-}
-
-async function noSpaceIsExhausted<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    if (!isErrno(cause, 'ENOSPC', 'EDQUOT')) throw cause;
-    throw new DriverError('resource-exhausted', 'the pool is full', { cause });
-  }
 }

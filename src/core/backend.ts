@@ -86,6 +86,9 @@ export interface Backend extends VolumeLimits {
   /** Detaches all devices of the volume, and verifies that they are gone. */
   detach(id: VolumeId): Promise<void>;
 
+  /** A volume without a source reads as zeros, whatever its place held before. */
+  readonly blanksAreZeros: boolean;
+
   /** How to keep each of these quiet, in their order; looked at in one go, so that a large group costs one look. */
   fenceTargets(ids: readonly VolumeId[]): Promise<readonly FenceTarget[]>;
   /**

@@ -42,6 +42,15 @@ export function hasCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof DriverError && error.code === code;
 }
 
+/**
+ * What went wrong, in the order in which it did. When the clean-up after an error fails too, `using` throws a
+ * SuppressedError, which shows neither: the first is what a caller must know, the others are for the log.
+ */
+export function errorsOf(thrown: unknown): readonly [first: unknown, ...cleanUp: unknown[]] {
+  if (!Error.isError(thrown) || !('suppressed' in thrown && 'error' in thrown)) return [thrown];
+  return [...errorsOf(thrown.suppressed), ...errorsOf(thrown.error)];
+}
+
 /** Message of anything thrown. */
 export function messageOf(error: unknown): string {
   return Error.isError(error) ? error.message : String(error);

@@ -8,8 +8,6 @@ export interface CsiOptions {
   readonly health: boolean;
   /** Offers the topology of snapshots, alpha and new in CSI 1.13. */
   readonly snapshotTopology: boolean;
-  /** As many volumes as the scheduler may put on this node; it decides by itself when absent. */
-  readonly maxVolumesPerNode?: bigint;
   /** False while the driver starts. */
   readonly ready: () => boolean;
 }

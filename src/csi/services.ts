@@ -70,35 +70,42 @@ export function csiServices(parts: CsiParts): readonly BoundService[] {
   ];
 }
 
+/** What answers while the rest is being made: Identity for itself, and everything else that it is too early. */
+export function startingServices(options: CsiOptions): readonly BoundService[] {
+  const proto = loadProto(CSI_PROTO);
+  const tooEarly = (name: string) => {
+    const methods = Object.keys(proto.service(name));
+    return bindService(name, proto.service(name), Object.fromEntries(methods.map((method) => [method, refuse])));
+  };
+  return [
+    bindService('csi.v1.Identity', proto.service('csi.v1.Identity'), identityHandlers({ options })),
+    ...['csi.v1.Controller', 'csi.v1.GroupController', 'csi.v1.Node'].map(tooEarly),
+  ];
+}
+
+async function refuse(): Promise<never> {
+  throw new DriverError('unavailable', 'the driver is starting');
+}
+
 export interface CsiSurroundings {
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly ready: () => boolean;
   /** The node's, for its own services: shared with its agent. */
   readonly nodeLocks?: KeyedLocks;
 }
 
 /** What goes around every call, from the outside in. */
 export function csiInterceptors(surroundings: CsiSurroundings): readonly Interceptor[] {
-  const { logger, metrics, ready, nodeLocks = new KeyedLocks() } = surroundings;
+  const { logger, metrics, nodeLocks = new KeyedLocks() } = surroundings;
   const controllerLocks = new KeyedLocks();
   return [
     logCalls({ logger, secretFields: SECRET_FIELDS, quietMethods: QUIET_METHODS }),
     measureCalls(metrics),
-    refuseUntil(ready),
     lockCalls((service) => (service === 'csi.v1.Node' ? nodeLocks : controllerLocks), lockClaimOf),
   ];
 }
 
-/** While it starts, the driver answers for itself and for nothing else (CSI specification, Probe). */
-function refuseUntil(ready: () => boolean): Interceptor {
-  return async ({ service }, _request, next) => {
-    if (service !== 'csi.v1.Identity' && !ready()) throw new DriverError('unavailable', 'the driver is starting');
-    return await next();
-  };
-}
-
-function identityHandlers({ options }: CsiParts): Handlers<IdentityDefinition> {
+function identityHandlers({ options }: Pick<CsiParts, 'options'>): Handlers<IdentityDefinition> {
   return {
     GetPluginInfo: getPluginInfo(options),
     GetPluginCapabilities: getPluginCapabilities(options),

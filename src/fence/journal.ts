@@ -7,6 +7,7 @@ import path from 'node:path';
 import { DriverError, isErrno } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { RoundToken } from '../core/round.ts';
+import { readBootId } from '../host/boot.ts';
 import { writeFileDurably } from '../host/durable-file.ts';
 import { exists } from '../host/exists.ts';
 import type { MemberLayers } from './member.ts';
@@ -18,7 +19,9 @@ export interface JournalEntry {
   readonly rcuExpedited?: number;
 }
 
-const FORMAT = 1;
+const FORMAT = 2;
+
+const ENTRY = /^[0-9a-f]+\.json$/;
 
 /** What `writeFileDurably` leaves. */
 const UNFINISHED = /^\.[0-9a-f]+\.json\.[0-9a-f]+\.tmp$/;
@@ -32,7 +35,8 @@ export class FreezeJournal {
 
   async write(entry: JournalEntry): Promise<void> {
     await mkdir(this.#folder, { recursive: true });
-    await writeFileDurably(this.#path(entry.token), `${JSON.stringify({ format: FORMAT, ...entry })}\n`);
+    const text = JSON.stringify({ format: FORMAT, bootId: await readBootId(), ...entry });
+    await writeFileDurably(this.#path(entry.token), `${text}\n`);
   }
 
   /** Not synced: after a power cut nothing is frozen, and thawing what is not frozen does no harm. */
@@ -41,17 +45,25 @@ export class FreezeJournal {
     await rm(this.#path(token), { force: true });
   }
 
-  /** @throws DriverError data-loss when an entry can't be read: something may be frozen that nobody knows of */
+  /**
+   * Entries from before the machine was last started are left out: a freeze does not outlive it, and by now the numbers
+   * of devices may be those of others.
+   * @throws DriverError data-loss when an entry can't be read: something may be frozen that nobody knows of
+   */
   async list(): Promise<readonly JournalEntry[]> {
-    const names = (await this.#names()).filter((name) => name.endsWith('.json'));
-    const entries = await Promise.all(names.map((name) => this.#read(path.join(this.#folder, name))));
+    const names = (await this.#names()).filter((name) => ENTRY.test(name));
+    const bootId = await readBootId();
+    const entries = await Promise.all(names.map((name) => this.#read(path.join(this.#folder, name), bootId)));
     return entries.filter((entry) => entry !== undefined);
   }
 
-  /** At start: a crash between writing an entry and giving it its name leaves a file that names nothing frozen. */
-  async removeUnfinished(): Promise<void> {
+  /**
+   * At start, when all that was listed is thawed: removes what else there is, which names nothing frozen. It is from an
+   * earlier start of the machine, or a crash left it before it had its name.
+   */
+  async clear(): Promise<void> {
     for (const name of await this.#names()) {
-      if (UNFINISHED.test(name)) await rm(path.join(this.#folder, name), { force: true });
+      if (ENTRY.test(name) || UNFINISHED.test(name)) await rm(path.join(this.#folder, name), { force: true });
     }
   }
 
@@ -59,12 +71,12 @@ export class FreezeJournal {
     return (await exists(this.#folder)) ? await readdir(this.#folder) : [];
   }
 
-  /** Undefined for an entry that was removed since: all it named is thawed. */
-  async #read(file: string): Promise<JournalEntry | undefined> {
+  /** Undefined for an entry that was removed since, all it named is thawed; and for one of another start. */
+  async #read(file: string, bootId: string): Promise<JournalEntry | undefined> {
     try {
-      const entry = JSON.parse(await readFile(file, 'utf8')) as JournalEntry & { format: number };
+      const entry = JSON.parse(await readFile(file, 'utf8')) as JournalEntry & { format: number; bootId: string };
       if (entry.format !== FORMAT || !Array.isArray(entry.members)) throw new Error('unknown format');
-      return entry;
+      return entry.bootId === bootId ? entry : undefined;
     } catch (cause) {
       if (isErrno(cause, 'ENOENT')) return undefined;
       throw new DriverError('data-loss', `journal entry ${file} can't be read; thaw by hand, then remove it`, {

@@ -2,8 +2,10 @@
  * The fence on one node: keeps a set of volumes quiet for the length of a lease.
  *
  * The order of things, so that a crash at any line leaves nothing frozen past its lease:
- *   1. descriptors of our own and of the guard are opened; the journal names what will be frozen, and is synced
- *   2. dirty pages are written back, twice: the second pass is short, so the freeze has little left to write
+ *   1. descriptors of our own and of the guard are opened
+ *   2. dirty pages are written back, twice: the second pass is short, so the freeze has little left to write. In between
+ *      the journal names what will be frozen, and is synced: no sooner than it must, since the next start thaws what it
+ *      names, whoever froze it
  *   3. the guard freezes, all in parallel; its lease timer runs from here
  *   4. the caller cuts; the guard thaws; the journal entry goes
  *
@@ -15,13 +17,11 @@ import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { RoundToken } from '../core/round.ts';
 import { readRcuExpedited, writeRcuExpedited } from '../host/rcu.ts';
-import { GUARD_THREADS, type GuardClient, type GuardProcess } from './guard/client.ts';
-import type { GuardRequest } from './guard/protocol.ts';
+import { FenceSession } from './fence-session.ts';
+import type { GuardClient, GuardProcess } from './guard/client.ts';
+import { GUARD_THREADS, type GuardRequest } from './guard/protocol.ts';
 import type { FreezeJournal } from './journal.ts';
 import { FencedMember, type MemberLayers } from './member.ts';
-
-/** How long after the lease the guard may take to thaw before the agent ends it and thaws by itself. */
-const GUARD_GRACE_MS = 300;
 
 /** Writing back dirty pages may take long on a slow disk. Longer than this, and the caller had better try again. */
 const PREPARE_LIMIT_MS = 30_000;
@@ -56,27 +56,28 @@ export class NodeFence {
     const guard = await this.#guard.running();
     const rcuExpedited = await this.#rcu();
     const own: FencedMember[] = [];
-    const session = new FenceSession(guard, this.#clock, token, own, async (guardFailed) => {
-      if (rcuExpedited !== undefined) this.#rcuUsers--;
-      // Else the guard did. While another round runs, it is restored at the end of that one.
-      if (rcuExpedited !== undefined && guardFailed && this.#rcuUsers === 0) await writeRcuExpedited(rcuExpedited);
-      // All is thawed. What stays in the journal is thawed once more at the next start, which does no harm.
-      await this.#journal.remove(token).catch(() => undefined);
+    const session = new FenceSession(guard, this.#clock, token, own, {
+      thawed: async (guardFailed) => {
+        if (rcuExpedited !== undefined) this.#rcuUsers--;
+        // Else the guard did. While another round runs, it is restored at the end of that one.
+        if (rcuExpedited !== undefined && guardFailed && this.#rcuUsers === 0) await writeRcuExpedited(rcuExpedited);
+      },
+      // What stays in the journal is thawed once more at the next start, which does no harm.
+      settled: async () => await this.#journal.remove(token).catch(() => undefined),
     });
     const limit = new AbortController();
     const slow = setTimeout(() => limit.abort(tooSlow()), PREPARE_LIMIT_MS);
     try {
       for (const layers of members) own.push(await FencedMember.open(layers));
       const rcu = rcuExpedited === undefined ? {} : { rcuExpedited };
-      await this.#journal.write({ token, members, ...rcu });
-      await failpoint('fence.journaled');
       await armed(guard, { op: 'arm', token, members, ...rcu });
       await failpoint('fence.armed');
-      for (let pass = 0; pass < 2; pass++) {
-        // Not cut short by the caller: what is being written back keeps its filesystem busy.
-        await orCancelled(guard.request({ op: 'writeback', token }), limit.signal);
-        signal.throwIfAborted();
-      }
+      await writeBack(guard, token, limit.signal);
+      signal.throwIfAborted();
+      await this.#journal.write({ token, members, ...rcu });
+      await failpoint('fence.journaled');
+      await writeBack(guard, token, limit.signal);
+      signal.throwIfAborted();
       return session;
     } catch (error) {
       await session.end();
@@ -110,118 +111,19 @@ async function changeableRcu(): Promise<number | undefined> {
   );
 }
 
-export interface ThawReport {
-  /** In the order of the members. */
-  readonly thawedAtMs: readonly number[];
-  /** Every member was still held by our freeze when it was thawed. */
-  readonly held: boolean;
-}
-
-/** One freeze, from prepare to thaw. */
-export class FenceSession {
-  readonly #guard: GuardProcess;
-  readonly #clock: Clock;
-  readonly #token: RoundToken;
-  readonly #own: readonly FencedMember[];
-  readonly #ended: (guardFailed: boolean) => Promise<void>;
-  #deadlineMs = 0;
-  #mayBeFrozen = false;
-  #stopWatching: () => void = () => undefined;
-  #end: Promise<ThawReport> | undefined;
-
-  constructor(
-    guard: GuardProcess,
-    clock: Clock,
-    token: RoundToken,
-    own: readonly FencedMember[],
-    ended: (guardFailed: boolean) => Promise<void>,
-  ) {
-    this.#guard = guard;
-    this.#clock = clock;
-    this.#token = token;
-    this.#own = own;
-    this.#ended = ended;
-  }
-
-  /**
-   * @returns when each member was frozen, `Clock.monotonicMs`
-   * @throws DriverError when not all could be frozen; then none is
-   */
-  async freeze(leaseMs: number): Promise<readonly number[]> {
-    this.#deadlineMs = this.#clock.monotonicMs() + leaseMs;
-    this.#mayBeFrozen = this.#guard.alive;
-    this.#watch(leaseMs);
-    const { frozenAtMs } = await this.#guard.request({
-      op: 'freeze',
-      token: this.#token,
-      deadlineMs: this.#deadlineMs,
-    });
-    return frozenAtMs;
-  }
-
-  /** Milliseconds; 0 or less: the lease is over, nothing may be cut. */
-  leaseLeftMs(): number {
-    return this.#deadlineMs - this.#clock.monotonicMs();
-  }
-
-  /** Thaws, and ends the session. Always ends thawed; any further call returns what the first one found. */
-  end(): Promise<ThawReport> {
-    this.#end ??= this.#thaw();
-    return this.#end;
-  }
-
-  /** Thaws when the guard dies, or still has not when its time is over. */
-  #watch(leaseMs: number): void {
-    // What comes of it is told to whoever ends the session.
-    const end = () => void this.end().catch(() => undefined);
-    const overdue = setTimeout(end, leaseMs + GUARD_GRACE_MS);
-    const forget = this.#guard.onDeath(end);
-    this.#stopWatching = () => {
-      clearTimeout(overdue);
-      forget();
-    };
-  }
-
-  async #thaw(): Promise<ThawReport> {
-    this.#stopWatching();
-    let guardFailed = false;
-    try {
-      const hung = setTimeout(() => void this.#guard.kill(), Math.max(0, this.leaseLeftMs()) + GUARD_GRACE_MS);
-      try {
-        const { thawedAtMs, heldThroughout } = await this.#guard.request({ op: 'thaw', token: this.#token });
-        // A guard that was never armed answers with nothing: then nothing was frozen either.
-        return { thawedAtMs, held: thawedAtMs.length === this.#own.length && heldThroughout.every(Boolean) };
-      } catch {
-        // It died, or could not.
-        guardFailed = true;
-        return await this.#thawWithoutGuard();
-      } finally {
-        clearTimeout(hung);
-      }
-    } finally {
-      await Promise.all(this.#own.map((member) => member.close()));
-      await this.#ended(guardFailed);
-    }
-  }
-
-  /**
-   * None of the guard's threads can freeze any more: its pipe closed after the last of them was gone. Before the freeze
-   * nothing is thawed: what is frozen then was frozen by somebody else.
-   */
-  async #thawWithoutGuard(): Promise<ThawReport> {
-    if (this.#mayBeFrozen) await Promise.all(this.#own.map((member) => member.letGoAnyway()));
-    return { thawedAtMs: this.#own.map(() => this.#clock.monotonicMs()), held: false };
-  }
-}
-
 /** Waited for to its end, so that what was opened is known, and closed. Opening is quick: a guard that can't is hung. */
 async function armed(guard: GuardProcess, request: Extract<GuardRequest, { op: 'arm' }>): Promise<void> {
-  const hung = setTimeout(() => void guard.kill(), PREPARE_LIMIT_MS);
+  const hung = setTimeout(() => void guard.giveUp(), PREPARE_LIMIT_MS);
   try {
     await guard.request(request);
   } finally {
     clearTimeout(hung);
   }
+}
+
+/** Not cut short by the caller: what is being written back keeps its filesystem busy. */
+async function writeBack(guard: GuardProcess, token: RoundToken, limit: AbortSignal): Promise<void> {
+  await orCancelled(guard.request({ op: 'writeback', token }), limit);
 }
 
 function tooSlow(): DriverError {

@@ -21,8 +21,9 @@ import type {
 import type { CutRecord } from '../core/snapshot.ts';
 import { admitRound } from './admission.ts';
 import { evidenceOf, quiescenceOf } from './evidence.ts';
+import type { FenceSession } from './fence-session.ts';
 import { cutMembers } from './member-cuts.ts';
-import { assertLease, type FenceSession, type NodeFence } from './node-fence.ts';
+import { assertLease, type NodeFence } from './node-fence.ts';
 import { type OpenRound, OpenRounds } from './open-rounds.ts';
 import { nextState } from './round-state.ts';
 

@@ -4,9 +4,8 @@ import type { Clock } from '../core/clock.ts';
 import { DriverError } from '../core/errors.ts';
 import type { Decision, GroupIntent, RoundPlan, RoundToken } from '../core/round.ts';
 import { EndedRounds } from './ended-rounds.ts';
-import type { FenceSession } from './node-fence.ts';
+import type { FenceSession } from './fence-session.ts';
 import { type EarlierRound, type NodeRoundEvent, type NodeRoundState, nextState, settle } from './round-state.ts';
-
 export interface OpenRound {
   readonly plan: RoundPlan;
   readonly targets: readonly FenceTarget[];

@@ -28,7 +28,7 @@ export async function recoverFrozen(journal: FreezeJournal): Promise<readonly st
   const rcu = entries.map(({ rcuExpedited }) => rcuExpedited).filter((value) => value !== undefined);
   if (rcu.length > 0) await writeRcuExpedited(Math.min(...rcu));
   for (const { token } of entries) await journal.remove(token);
-  await journal.removeUnfinished();
+  await journal.clear();
   return thawed;
 }
 

@@ -32,8 +32,6 @@ export interface Child {
   readonly exited: Promise<ChildExit>;
   /** @returns false when it has ended already */
   kill(signal: NodeJS.Signals): boolean;
-  /** The event loop need not stay alive for it; its pipes still keep it so. */
-  unref(): void;
 }
 
 /**
@@ -65,7 +63,6 @@ export async function startChild(argv: readonly string[], options: ChildOptions 
     stdio: child.stdio,
     exited,
     kill: (signal) => child.kill(signal),
-    unref: () => child.unref(),
   };
 }
 

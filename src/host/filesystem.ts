@@ -25,6 +25,22 @@ const EXT4_FEATURES = [
   'huge_file,dir_nlink,extra_isize,metadata_csum',
 ].join(',');
 
+/**
+ * Inode tables and the journal must read as zeros. Left to the kernel it writes 1/64 of the volume after the first mount,
+ * when nobody is there to be told that the pool is full. Measured on sparse images of 1, 10 and 100 GiB on XFS, by the
+ * time of mkfs, by what it allocates, and by what an idle mount writes within 12 s:
+ *
+ *   later (lazy)              1.0 of the time     0 to 5 MiB        16, 160, more than 800 MiB
+ *   at once                   1.4 to 3.8          1/20 to 1/50 of the volume        nothing
+ *   at once, after a discard  0.6 to 23           the same                          nothing
+ *   clear already             0.8 to 2.1          0 to 5 MiB        nothing
+ *
+ * What is written first to a sparse image can fail on a full pool with any of them: that is what the reserve is for.
+ */
+const EXT4_CLEAR_LATER = 'lazy_itable_init=1,lazy_journal_init=1';
+/** From e2fsprogs 1.47 on. */
+const EXT4_CLEAR_ALREADY = 'assume_storage_prezeroed=1';
+
 /** @throws DriverError failed-precondition when a device of this size is too small for the type */
 export function requireRoomFor(fsType: FsType, deviceBytes: Bytes): void {
   if (deviceBytes >= MIN_FILESYSTEM_BYTES[fsType]) return;
@@ -36,16 +52,17 @@ export function requireRoomFor(fsType: FsType, deviceBytes: Bytes): void {
 /**
  * Makes a filesystem on a device that is known to be blank: nothing is discarded or looked at first, and whatever is
  * there is overwritten.
+ * @param options.zeroed the device reads as zeros: what mkfs would clear now, or the kernel later, is clear
  * @throws DriverError failed-precondition (device too small, tool missing), cancelled; CommandError
  */
 export async function makeFilesystem(
   device: string,
   fsType: FsType,
-  { signal }: { readonly signal?: AbortSignal } = {},
+  { zeroed = false, signal }: { readonly zeroed?: boolean; readonly signal?: AbortSignal } = {},
 ): Promise<void> {
   const bytes = await deviceBytes(device);
   requireRoomFor(fsType, bytes);
-  await run(await mkfsCommand(device, fsType, bytes), { timeoutMs: LONG_MS, ...(signal && { signal }) });
+  await run(await mkfsCommand(device, fsType, { bytes, zeroed }), { timeoutMs: LONG_MS, ...(signal && { signal }) });
 }
 
 /** Removes what an interrupted mkfs may have left, so that no signature of it survives beside a new one. */
@@ -70,12 +87,18 @@ export async function deviceBytes(device: string): Promise<Bytes> {
   return size.readBigUInt64LE();
 }
 
-async function mkfsCommand(device: string, fsType: FsType, bytes: Bytes): Promise<string[]> {
+interface MkfsFacts {
+  readonly bytes: Bytes;
+  readonly zeroed: boolean;
+}
+
+async function mkfsCommand(device: string, fsType: FsType, { bytes, zeroed }: MkfsFacts): Promise<string[]> {
   switch (fsType) {
     case 'ext4': {
       // No blocks kept for root: a volume belongs to one workload, which was promised all of it.
       const layout = ['-b', '4096', '-I', '256', '-i', '16384', '-m', '0', '-O', EXT4_FEATURES];
-      return ['mkfs.ext4', '-q', '-F', ...layout, '-E', 'lazy_itable_init=1,lazy_journal_init=1,nodiscard', device];
+      const clearing = zeroed ? EXT4_CLEAR_ALREADY : EXT4_CLEAR_LATER;
+      return ['mkfs.ext4', '-q', '-F', ...layout, '-E', `${clearing},nodiscard`, device];
     }
     case 'xfs': {
       const metadata = 'crc=1,finobt=1,reflink=1,bigtime=1,inobtcount=1,rmapbt=0';

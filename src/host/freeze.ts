@@ -1,8 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import type { Bytes } from '../core/bytes.ts';
 import { isErrno } from '../core/errors.ts';
-import { FIFREEZE, FITHAW, FITRIM } from './ioctl.ts';
+import { FIFREEZE, FITHAW } from './ioctl.ts';
 import { ioctl } from './libc.ts';
 
 /**
@@ -30,14 +29,4 @@ export async function thawFilesystem(fd: number): Promise<boolean> {
     if (isErrno(error, 'EINVAL')) return false;
     throw error;
   }
-}
-
-/** Tells the device which blocks are free (fstrim). @returns bytes that were given back */
-export async function trimFilesystem(mountPoint: string): Promise<Bytes> {
-  await using root = await openForFreeze(mountPoint);
-  // struct fstrim_range: start, len, minlen; the kernel writes what it trimmed to len.
-  const range = Buffer.alloc(24);
-  range.writeBigUInt64LE(0xffff_ffff_ffff_ffffn, 8);
-  await ioctl(root.fd, FITRIM, range);
-  return range.readBigUInt64LE(8);
 }

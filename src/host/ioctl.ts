@@ -12,11 +12,9 @@ export const LOOP_CTL_GET_FREE = 0x4c82;
 // linux/fs.h
 export const FIFREEZE = 0xc0045877;
 export const FITHAW = 0xc0045878;
-export const FITRIM = 0xc0185879;
 export const FICLONE = 0x40049409;
 export const FS_IOC_FSGETXATTR = 0x801c581f;
 export const BLKGETSIZE64 = 0x80081272;
-export const BLKROSET = 0x125d;
 
 // linux/dm-ioctl.h: _IOWR(0xfd, command, struct dm_ioctl of 312 bytes)
 export const DM_DEV_CREATE = 0xc138fd03;

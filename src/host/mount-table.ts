@@ -11,6 +11,11 @@ export interface MountEntry {
   readonly mountPoint: string;
   /** Of this mount: `ro` here is a read-only bind mount. */
   readonly options: readonly string[];
+  /**
+   * Mounts with the same number share what is mounted in them. Of a slave its master's; absent for a mount that shares
+   * with none.
+   */
+  readonly peerGroup?: number;
   readonly fsType: string;
   readonly source: string;
   /** Of the filesystem: `ro` here is read-only for every mount of it. */
@@ -64,6 +69,7 @@ function parseLine(line: string): MountEntry {
   // Optional fields (propagation) stand between the sixth field and a lone dash.
   const dash = fields.indexOf('-', 6);
   const field = (index: number): string => decodeEscapes(fields[index] ?? '');
+  const peerGroup = peerGroupOf(fields.slice(6, dash));
   return {
     mountId: Number(field(0)),
     parentId: Number(field(1)),
@@ -71,10 +77,17 @@ function parseLine(line: string): MountEntry {
     root: field(3),
     mountPoint: field(4),
     options: field(5).split(','),
+    ...(peerGroup !== undefined && { peerGroup }),
     fsType: field(dash + 1),
     source: field(dash + 2),
     superOptions: field(dash + 3).split(','),
   };
+}
+
+function peerGroupOf(optionalFields: readonly string[]): number | undefined {
+  const group = (tag: string) => optionalFields.find((text) => text.startsWith(tag))?.slice(tag.length);
+  const number = group('master:') ?? group('shared:');
+  return number === undefined ? undefined : Number(number);
 }
 
 /** The kernel writes space, tab, newline and backslash as octal escapes of bytes; the rest is UTF-8 as it is. */

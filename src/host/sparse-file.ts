@@ -25,11 +25,6 @@ export async function growSparseFile(path: string, bytes: Bytes): Promise<Bytes>
   return bytes;
 }
 
-/** Length of a file, in bytes. */
-export async function fileBytes(path: string): Promise<Bytes> {
-  return (await stat(path, { bigint: true })).size;
-}
-
 /** Space that a file really takes, in bytes; blocks shared with its clones count in each. */
 export async function allocatedBytes(path: string): Promise<Bytes> {
   const { blocks } = await stat(path, { bigint: true });

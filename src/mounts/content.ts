@@ -45,11 +45,11 @@ export async function ensureFilesystem(
       break;
     case 'blank':
       await requireBlank(device);
-      await format(context, volume, device, fsType, signal);
+      await format(context, volume, device, { fsType, zeroed: context.backend.blanksAreZeros }, signal);
       break;
     case 'formatting':
       await wipeSignatures(device.path);
-      await format(context, volume, device, fsType, signal);
+      await format(context, volume, device, { fsType, zeroed: false }, signal);
       break;
     case 'filesystem':
       if (fsType === 'btrfs' && volume.content.identity === 'copied') await makeOwn(context, volume, device);
@@ -62,14 +62,14 @@ async function format(
   { backend }: NodeContext,
   { id, capacityBytes }: Volume,
   device: AttachedDevice,
-  fsType: FsType,
+  { fsType, zeroed }: { readonly fsType: FsType; readonly zeroed: boolean },
   signal: AbortSignal,
 ): Promise<void> {
   // Before it is written down: a volume that is too small stays blank, for another type.
   requireRoomFor(fsType, capacityBytes);
   await backend.setContent(id, { kind: 'formatting', fsType });
   await failpoint('stage.format');
-  await makeFilesystem(device.path, fsType, { signal });
+  await makeFilesystem(device.path, fsType, { zeroed, signal });
   await failpoint('stage.formatted');
   await backend.setContent(id, { kind: 'filesystem', fsType, identity: 'own' });
 }

@@ -8,12 +8,7 @@ import { openForFreeze, thawFilesystem } from '../host/freeze.ts';
 export interface NodeContext {
   readonly backend: Backend;
   /** The driver's own folder, without symbolic links: no place for a volume, which would hide the pool. */
-  readonly dataDir?: string;
-  /** Absent: filesystems are thawed right here. */
-  readonly fence?: {
-    /** Thaws the filesystem mounted there, if it is frozen, and knows that it did. */
-    thaw(mountPoint: string): Promise<void>;
-  };
+  readonly dataDir: string;
 }
 
 /** @throws DriverError not-found */
@@ -27,8 +22,7 @@ export async function requireVolume({ backend }: NodeContext, id: VolumeId): Pro
  * Before the last unmount: a filesystem that is unmounted frozen keeps its device busy, and nobody can reach it any more
  * to thaw it (docs/design.md, invariant 5).
  */
-export async function thaw({ fence }: NodeContext, mountPoint: string): Promise<void> {
-  if (fence) return await fence.thaw(mountPoint);
+export async function thaw(mountPoint: string): Promise<void> {
   await using root = await openForFreeze(mountPoint);
   await thawFilesystem(root.fd);
 }

@@ -20,7 +20,7 @@ export async function canonical(path: string): Promise<string | undefined> {
  * The staging folder, which the CO makes (CSI specification, NodeStageVolume).
  * @throws DriverError invalid-argument when it is not there, or is the driver's own
  */
-export async function requireFolder(field: string, path: string, dataDir?: string): Promise<string> {
+export async function requireFolder(field: string, path: string, dataDir: string): Promise<string> {
   const real = await canonical(path);
   if (real === undefined || (await kindOf(real)) !== 'folder')
     throw invalidArgument(field, 'is not an existing folder');
@@ -29,7 +29,7 @@ export async function requireFolder(field: string, path: string, dataDir?: strin
 }
 
 /** @throws DriverError invalid-argument when its parent, which the CO makes, is not there, or is the driver's own */
-export async function requireParent(field: string, path: string, dataDir?: string): Promise<string> {
+export async function requireParent(field: string, path: string, dataDir: string): Promise<string> {
   const real = await canonical(path);
   if (real === undefined) throw invalidArgument(field, 'its parent folder does not exist');
   refuseInside(field, real, dataDir);
@@ -37,8 +37,8 @@ export async function requireParent(field: string, path: string, dataDir?: strin
 }
 
 /** @throws DriverError invalid-argument for the driver's own folder, and what is in it */
-export function refuseInside(field: string, path: string, dataDir: string | undefined): void {
-  if (dataDir === undefined || (path !== dataDir && !path.startsWith(`${dataDir}/`))) return;
+export function refuseInside(field: string, path: string, dataDir: string): void {
+  if (path !== dataDir && !path.startsWith(`${dataDir}/`)) return;
   throw invalidArgument(field, 'is in the folder that the driver keeps its own data in');
 }
 

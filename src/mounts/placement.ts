@@ -1,25 +1,34 @@
 /** Where a volume is on this node now: looked at for each call, never remembered (docs/design.md, invariant 10). */
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import type { AttachedDevice, Backend } from '../core/backend.ts';
 import { DriverError, isErrno } from '../core/errors.ts';
 import type { VolumeId } from '../core/ids.ts';
 import { isMountOf, type MountEntry, readMountTable } from '../host/mount-table.ts';
 
-export interface FilesystemMount {
-  readonly kind: 'filesystem';
+interface Place {
   readonly path: string;
+  /**
+   * The folder or file that is mounted on. One that is seen at several paths, as where kubelet's folder is a bind mount
+   * that shares with its source, has one place: the kernel mounts and unmounts at all those paths at once.
+   */
+  readonly place: string;
+}
+
+export interface FilesystemMount extends Place {
+  readonly kind: 'filesystem';
   readonly readOnly: boolean;
   readonly fsType: string;
+  /** Of the mount and of its filesystem, in the kernel's words. */
+  readonly options: readonly string[];
   readonly device: AttachedDevice;
   /** False for a bind mount of a folder inside: a subPath of kubelet, no target of ours. */
   readonly whole: boolean;
 }
 
 /** The device node, bind mounted onto a file. */
-export interface NodeMount {
+export interface NodeMount extends Place {
   readonly kind: 'block';
-  readonly path: string;
   readonly readOnly: boolean;
   readonly device: AttachedDevice;
 }
@@ -35,7 +44,9 @@ export interface Placement {
 
 export async function locate(backend: Backend, id: VolumeId): Promise<Placement> {
   const devices = await backend.devices(id);
-  const placed = await Promise.all((await readMountTable()).map((entry) => placementOf(entry, devices)));
+  const table = await readMountTable();
+  const byId = new Map(table.map((entry) => [entry.mountId, entry]));
+  const placed = await Promise.all(table.map((entry) => placementOf(entry, byId.get(entry.parentId), devices)));
   const own = placed.map(({ mount }) => mount);
   return {
     devices,
@@ -59,33 +70,58 @@ export function placedAt(
   return [...filesystems, ...nodes].findLast((mount) => mount.path === path);
 }
 
+/** What of the volume is elsewhere than on these paths, also when it is seen at others too. */
+export function placedElsewhere(
+  { filesystems, nodes }: Placement,
+  paths: readonly (string | undefined)[],
+): readonly (FilesystemMount | NodeMount)[] {
+  const all = [...filesystems, ...nodes];
+  const here = new Set(all.filter(({ path }) => paths.includes(path)).map(({ place }) => place));
+  return all.filter(({ path, place }) => !paths.includes(path) && !here.has(place));
+}
+
 interface Placed {
   readonly path: string;
   readonly mount: FilesystemMount | NodeMount | undefined;
 }
 
-async function placementOf(entry: MountEntry, devices: readonly AttachedDevice[]): Promise<Placed> {
+async function placementOf(
+  entry: MountEntry,
+  parent: MountEntry | undefined,
+  devices: readonly AttachedDevice[],
+): Promise<Placed> {
   const path = entry.mountPoint;
+  const at = { path, place: placeOf(entry, parent) };
   const device = devices.find((candidate) => isMountOf(entry, candidate));
-  return { path, mount: device ? filesystemMount(entry, device) : await nodeMount(entry, devices) };
+  return { path, mount: device ? filesystemMount(entry, at, device) : await nodeMount(entry, at, devices) };
 }
 
-function filesystemMount(entry: MountEntry, device: AttachedDevice): FilesystemMount {
-  const { fsType, mountPoint, options, root, superOptions } = entry;
-  const readOnly = options.includes('ro') || superOptions.includes('ro');
-  return { kind: 'filesystem', path: mountPoint, readOnly, fsType, device, whole: root === '/' };
+/** Among mounts that share, a folder is known by its path in their filesystem (mount_namespaces(7), propagation). */
+function placeOf({ mountPoint }: MountEntry, parent: MountEntry | undefined): string {
+  if (parent?.peerGroup === undefined) return mountPoint;
+  return `${parent.peerGroup}:${join(parent.root, relative(parent.mountPoint, mountPoint))}`;
+}
+
+function filesystemMount(entry: MountEntry, at: Place, device: AttachedDevice): FilesystemMount {
+  const options = [...entry.options, ...entry.superOptions];
+  const { fsType, root } = entry;
+  return { kind: 'filesystem', ...at, readOnly: options.includes('ro'), fsType, options, device, whole: root === '/' };
 }
 
 /**
  * A bind mount of a device node shows the filesystem that /dev is, and the node's name as its root; which device that
  * is, only the node itself says.
  */
-async function nodeMount(entry: MountEntry, devices: readonly AttachedDevice[]): Promise<NodeMount | undefined> {
+async function nodeMount(
+  entry: MountEntry,
+  at: Place,
+  devices: readonly AttachedDevice[],
+): Promise<NodeMount | undefined> {
   const device = devices.find(({ path }) => basename(path) === basename(entry.root));
   if (!device) return undefined;
   const [there, own] = await Promise.all([deviceOf(entry.mountPoint), deviceOf(device.path)]);
   if (there === undefined || there !== own) return undefined;
-  return { kind: 'block', path: entry.mountPoint, readOnly: device.readOnly, device };
+  return { kind: 'block', ...at, readOnly: device.readOnly, device };
 }
 
 async function deviceOf(path: string): Promise<bigint | undefined> {

@@ -4,10 +4,21 @@ import { failpoint } from '../core/failpoint.ts';
 import { bindMount } from '../host/mount.ts';
 import { isExclusive, isReadOnly } from './access-modes.ts';
 import { type NodeContext, requireVolume } from './context.ts';
+import { exclusiveMount, markTarget } from './exclusive.ts';
 import { applyMountGroup } from './mount-group.ts';
 import { canonical, createTarget, removeTarget, requireParent } from './paths.ts';
-import { type FilesystemMount, locate, type NodeMount, type Placement, placedAt } from './placement.ts';
+import {
+  type FilesystemMount,
+  locate,
+  type NodeMount,
+  type Placement,
+  placedAt,
+  placedElsewhere,
+} from './placement.ts';
 import type { PublishRequest } from './requests.ts';
+import { howOtherwise, type MountAccess } from './staged.ts';
+
+type Mounted = FilesystemMount | NodeMount;
 
 /** Makes a staged volume appear at a target, which is made for it: a folder, or a file for a device. */
 export async function publish(context: NodeContext, request: PublishRequest, signal: AbortSignal): Promise<void> {
@@ -23,10 +34,16 @@ export async function publish(context: NodeContext, request: PublishRequest, sig
     throw new DriverError('failed-precondition', 'the volume is staged read-only');
   }
   const present = placedAt(placement, targetPath, 'target_path');
-  if (present) requireSame(present, capability.access.kind, readOnly);
-  if (isExclusive(capability.mode)) requireOnlyTarget(placement, stagingPath, targetPath);
-  if (!present) {
+  if (staged && capability.access.kind === 'mount') requireStagedSo(staged, capability.access, present);
+  const exclusive = isExclusive(capability.mode);
+  const alone = await exclusiveMount(context, volumeId, placement);
+  if (exclusive || alone) requireOnlyTarget(placement, stagingPath, targetPath);
+  if (present) {
+    requireSame(present, capability.access.kind, readOnly);
+    if (exclusive !== (alone !== undefined)) throw publishedOtherwise(exclusive ? 'for several' : 'as the only target');
+  } else {
     const source = staged?.path ?? (await deviceFor(context, request, placement, readOnly)).path;
+    await markTarget(context, volumeId, targetPath, { exclusive });
     await place(source, targetPath, { kind: staged ? 'folder' : 'file', readOnly });
   }
   const { access } = capability;
@@ -47,17 +64,28 @@ function requireStaged(placement: Placement, kind: 'mount' | 'block', path: stri
   return staged;
 }
 
-function requireSame(present: FilesystemMount | NodeMount, kind: 'mount' | 'block', readOnly: boolean): void {
+/** What a target shows is the staged filesystem as it is: it can't be of another type, or have other flags. */
+function requireStagedSo(staged: FilesystemMount, access: MountAccess, present: Mounted | undefined): void {
+  const otherwise = howOtherwise(staged, access);
+  if (otherwise === undefined) return;
+  if (present) throw publishedOtherwise(otherwise);
+  throw new DriverError('failed-precondition', `the volume is staged ${otherwise}`);
+}
+
+function requireSame(present: Mounted, kind: 'mount' | 'block', readOnly: boolean): void {
   const presentKind = present.kind === 'block' ? 'block' : 'mount';
   if (presentKind === kind && present.readOnly === readOnly) return;
   const how = presentKind === kind ? (present.readOnly ? 'read-only' : 'for writing') : `as ${presentKind}`;
-  throw new DriverError('already-exists', `the volume is published at target_path already, ${how}`);
+  throw publishedOtherwise(how);
 }
 
-/** ReadWriteOncePod. A bind mount of a folder inside is a subPath of the pod that has the volume. */
-function requireOnlyTarget({ filesystems, nodes }: Placement, stagingPath: string, targetPath: string): void {
-  const targets = [...filesystems.filter(({ whole }) => whole), ...nodes];
-  const other = targets.find(({ path }) => path !== stagingPath && path !== targetPath);
+/**
+ * ReadWriteOncePod, whether it is this call that asks for it or an earlier one. A bind mount of a folder inside is a
+ * subPath of the pod that has the volume.
+ */
+function requireOnlyTarget(placement: Placement, stagingPath: string, targetPath: string): void {
+  const others = placedElsewhere(placement, [stagingPath, targetPath]);
+  const other = others.find((mount) => mount.kind === 'block' || mount.whole);
   if (!other) return;
   const reason = `the volume is published at ${other.path}, and its access mode allows one target only`;
   throw new DriverError('failed-precondition', reason);
@@ -87,6 +115,10 @@ async function place(
     throw error;
   }
   await failpoint('publish.mounted');
+}
+
+function publishedOtherwise(how: string): DriverError {
+  return new DriverError('already-exists', `the volume is published at target_path already, ${how}`);
 }
 
 function notStaged(where: string): DriverError {

@@ -43,8 +43,9 @@ export type Usage =
 
 /**
  * The node's policy, implemented by `NodeService` in node-service.ts.
- * @throws DriverError not-found (volume, or path is not this volume's), failed-precondition (not staged, RWOP target
- *   taken, foreign content), invalid-argument (fsType differs from the volume's), already-exists (published otherwise)
+ * @throws DriverError not-found (volume, or path is not this volume's), failed-precondition (not staged, or
+ *   otherwise; RWOP target taken; foreign content), invalid-argument (fsType differs from the volume's), already-exists
+ *   (staged or published there otherwise)
  */
 export interface NodeOperations {
   stage(request: StageRequest, signal: AbortSignal): Promise<void>;

@@ -1,25 +1,26 @@
 import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
-import { FS_TYPES, type FsType, type Volume } from '../core/volume.ts';
+import type { FsType, Volume } from '../core/volume.ts';
 import { CommandError } from '../host/exec.ts';
 import { canGrowMounted } from '../host/filesystem.ts';
-import { mount } from '../host/mount.ts';
+import { mount, unmount } from '../host/mount.ts';
+import { mountAt } from '../host/mount-table.ts';
 import { isReadOnly, mountFlags } from './access-modes.ts';
 import { ensureFilesystem, plannedFsType } from './content.ts';
 import { checkCancelled, type NodeContext, requireVolume } from './context.ts';
 import { growBeforeMount, growMounted } from './grow.ts';
+import { differingFlags } from './mount-flags.ts';
 import { applyMountGroup } from './mount-group.ts';
 import { requireFolder } from './paths.ts';
 import { type FilesystemMount, locate, placedAt } from './placement.ts';
 import type { StageRequest } from './requests.ts';
+import { howOtherwise, type MountAccess, requireKnown } from './staged.ts';
 
-type MountRequest = StageRequest & { readonly capability: { readonly access: { readonly kind: 'mount' } } };
+type MountRequest = StageRequest & { readonly capability: { readonly access: MountAccess } };
 
 /** Makes a volume a device of this node and, unless it is used as one, mounts its filesystem on the staging folder. */
 export async function stage(context: NodeContext, request: StageRequest, signal: AbortSignal): Promise<void> {
   const volume = await requireVolume(context, request.volumeId);
-  const { access } = request.capability;
-  if (access.kind === 'mount') plannedFsType(volume, access.fsType);
   const stagingPath = await requireFolder('staging_target_path', request.stagingPath, context.dataDir);
   const canonical = { ...request, stagingPath };
   const attachedBefore = (await context.backend.devices(volume.id)).length > 0;
@@ -54,7 +55,7 @@ async function stageFilesystem(
   const placement = await locate(context.backend, volume.id);
   if (placement.nodes.length > 0) throw stagedOtherwise('as a block device');
   const present = placedAt(placement, stagingPath, 'staging_target_path');
-  if (present && present.readOnly !== readOnly) throw stagedOtherwise(readOnly ? 'for writing' : 'read-only');
+  if (present?.kind === 'filesystem') requireStagedSo(present, capability.access, readOnly);
   // At two places it could be unstaged from neither: from outside, the other one looks like a target.
   const other = present ? undefined : placement.filesystems.find(({ whole }) => whole);
   if (other) throw new DriverError('failed-precondition', `the volume is mounted at ${other.path} already`);
@@ -77,6 +78,7 @@ async function mountVolume(
   readOnly: boolean,
   signal: AbortSignal,
 ): Promise<Pick<FilesystemMount, 'device' | 'fsType'>> {
+  plannedFsType(volume, access.fsType);
   // For writing even when it is used read-only: making the filesystem, replaying its journal and giving it an identity
   // write. The mount is what is read-only.
   const device = await context.backend.attach(volume.id, { readOnly: false });
@@ -97,7 +99,19 @@ async function mountVolume(
     const said = error.stderr.trim();
     throw new DriverError('failed-precondition', `the volume can't be mounted: ${said}`, { cause: error });
   }
+  await requireInForce(fsType, stagingPath, access.mountFlags);
   return { device, fsType };
+}
+
+/** Flags that contradict each other, or mean nothing to this kernel: better now than for the caller who asks again. */
+async function requireInForce(fsType: FsType, stagingPath: string, flags: readonly string[]): Promise<void> {
+  const mounted = await mountAt(stagingPath);
+  if (!mounted) return;
+  const differing = differingFlags(fsType, [...mounted.options, ...mounted.superOptions], flags);
+  if (differing.length === 0) return;
+  await unmount(stagingPath);
+  const reason = `the kernel does not do as asked with ${differing.join(', ')}`;
+  throw new DriverError('failed-precondition', `volume_capability.mount.mount_flags: ${reason}`);
 }
 
 /** A stage that failed is not always followed by an unstage: leave nothing attached that would block a deletion. */
@@ -110,10 +124,11 @@ async function release({ backend }: NodeContext, { volumeId }: StageRequest): Pr
   }
 }
 
-function requireKnown({ fsType }: Pick<FilesystemMount, 'fsType'>): FsType {
-  const known = FS_TYPES.find((type) => type === fsType);
-  if (!known) throw new DriverError('failed-precondition', `the volume is mounted as ${fsType}, which is not known`);
-  return known;
+/** CSI specification, "NodeStageVolume Errors": published already, but incompatible. */
+function requireStagedSo(present: FilesystemMount, access: MountAccess, readOnly: boolean): void {
+  if (present.readOnly !== readOnly) throw stagedOtherwise(readOnly ? 'for writing' : 'read-only');
+  const otherwise = howOtherwise(present, access);
+  if (otherwise !== undefined) throw stagedOtherwise(otherwise);
 }
 
 function stagedOtherwise(how: string): DriverError {

@@ -1,8 +1,9 @@
 import { failpoint } from '../core/failpoint.ts';
 import { unmount } from '../host/mount.ts';
 import { type NodeContext, thaw } from './context.ts';
+import { unmarkTarget } from './exclusive.ts';
 import { canonical, refuseInside, removeTarget } from './paths.ts';
-import { locate, placedAt } from './placement.ts';
+import { locate, placedAt, placedElsewhere } from './placement.ts';
 import type { UnpublishRequest } from './requests.ts';
 
 /**
@@ -18,11 +19,12 @@ export async function unpublish(context: NodeContext, { targetPath, volumeId }: 
   const placement = await locate(backend, volumeId);
   const present = placedAt(placement, target, 'target_path');
   if (present) {
-    const last = placement.filesystems.every(({ path }) => path === target);
-    if (present.kind === 'filesystem' && last) await thaw(context, target);
+    const last = placedElsewhere(placement, [target]).length === 0;
+    if (present.kind === 'filesystem' && last) await thaw(target);
     await unmount(target);
     await failpoint('unpublish.unmounted');
   }
+  await unmarkTarget(context, volumeId, target);
   await removeTarget(target);
   await failpoint('unpublish.removed');
 }

@@ -3,7 +3,7 @@ import { failpoint } from '../core/failpoint.ts';
 import { unmount } from '../host/mount.ts';
 import { type NodeContext, thaw } from './context.ts';
 import { canonical } from './paths.ts';
-import { locate, placedAt } from './placement.ts';
+import { locate, placedAt, placedElsewhere } from './placement.ts';
 import type { UnstageRequest } from './requests.ts';
 
 /**
@@ -16,12 +16,11 @@ export async function unstage(context: NodeContext, request: UnstageRequest): Pr
   const { volumeId } = request;
   const stagingPath = await canonical(request.stagingPath);
   const placement = await locate(backend, volumeId);
-  const { devices, filesystems, nodes } = placement;
-  if (devices.length === 0) return;
-  const elsewhere = [...filesystems, ...nodes].find(({ path }) => path !== stagingPath);
+  if (placement.devices.length === 0) return;
+  const [elsewhere] = placedElsewhere(placement, [stagingPath]);
   if (elsewhere) throw new DriverError('failed-precondition', `the volume is still in use at ${elsewhere.path}`);
   if (stagingPath !== undefined && placedAt(placement, stagingPath, 'staging_target_path')) {
-    await thaw(context, stagingPath);
+    await thaw(stagingPath);
     await unmount(stagingPath);
     await failpoint('unstage.unmounted');
   }

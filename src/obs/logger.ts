@@ -1,4 +1,5 @@
 import { type DestinationStream, destination, pino } from 'pino';
+import { errorsOf } from '../core/errors.ts';
 import type { Logger } from '../core/observe.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -26,6 +27,7 @@ export function createLogger({ level, secretFields, output }: LoggerOptions): Lo
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: describeError },
       redact: { paths, censor: '[redacted]' },
     },
     stream,
@@ -39,4 +41,9 @@ export function createLogger({ level, secretFields, output }: LoggerOptions): Lo
       if ('flushSync' in stream && typeof stream.flushSync === 'function') stream.flushSync();
     },
   };
+}
+
+function describeError(thrown: unknown): unknown {
+  const [first, ...cleanUp] = errorsOf(thrown).map((error) => pino.stdSerializers.err(error as Error));
+  return cleanUp.length === 0 ? first : { ...first, cleanUp };
 }

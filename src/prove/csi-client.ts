@@ -4,7 +4,7 @@ import type { ControllerDefinition } from '../gen/csi/v1/Controller.ts';
 import type { GroupControllerDefinition } from '../gen/csi/v1/GroupController.ts';
 import type { IdentityDefinition } from '../gen/csi/v1/Identity.ts';
 import type { NodeDefinition } from '../gen/csi/v1/Node.ts';
-import { connect, type RpcClient } from '../rpc/client.ts';
+import { connect, type RpcChannel, type RpcClient } from '../rpc/client.ts';
 import { loadProto } from '../rpc/proto.ts';
 
 /** The services of a CSI endpoint, whoever made it. */
@@ -16,6 +16,7 @@ export interface CsiClient extends Disposable {
 }
 
 const READY_MS = 10_000;
+const PROBE_PAUSE_MS = 10;
 /** As long as the sidecars wait for an answer. */
 export const CALL_TIMEOUT_MS = 60_000;
 const ATTEMPTS = 6;
@@ -26,7 +27,7 @@ export async function connectCsi(endpoint: string): Promise<CsiClient> {
   const proto = loadProto('csi-proto/csi.proto');
   const channel = connect(endpoint);
   try {
-    await channel.waitForReady(READY_MS);
+    await waitUntilReady(channel, READY_MS);
   } catch (error) {
     channel.close();
     throw error;
@@ -38,6 +39,20 @@ export async function connectCsi(endpoint: string): Promise<CsiClient> {
     node: channel.client<NodeDefinition>(proto.service('csi.v1.Node')),
     [Symbol.dispose]: () => channel.close(),
   };
+}
+
+/**
+ * Waits until a driver can be reached and says that it is ready; one that says neither is (CSI specification, Probe).
+ * @throws DriverError unavailable after `limitMs` milliseconds
+ */
+export async function waitUntilReady(channel: RpcChannel, limitMs: number): Promise<void> {
+  const deadline = performance.now() + limitMs;
+  await channel.waitForReady(limitMs);
+  const identity = channel.client<IdentityDefinition>(loadProto('csi-proto/csi.proto').service('csi.v1.Identity'));
+  while ((await identity.Probe({}, { timeoutMs: limitMs })).ready?.value === false) {
+    if (performance.now() > deadline) throw new DriverError('unavailable', 'the driver is still starting');
+    await sleep(PROBE_PAUSE_MS);
+  }
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Random } from './random.ts';
 /** In which order volumes are written, or named in the call: their indexes, each once. */
 export type Order = readonly number[];
 
-export const ORDER_KINDS = ['forward', 'reversed', 'shuffled'] as const;
+const ORDER_KINDS = ['forward', 'reversed', 'shuffled'] as const;
 export type OrderKind = (typeof ORDER_KINDS)[number];
 
 export interface RoundOrders {

@@ -1,7 +1,7 @@
 import type { Order } from './orders.ts';
 
 /** Write times are counted in buckets of powers of two: bucket i has those from 2^i up to 2^(i+1) microseconds. */
-export const HISTOGRAM_BUCKETS = 32;
+const HISTOGRAM_BUCKETS = 32;
 
 const STOP = 0;
 const WANTED = 1;

@@ -6,7 +6,7 @@ export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
 /** `sun_path` has 108 bytes, the last is a NUL (unix(7)). A longer path would be cut off silently. */
-export const MAX_SOCKET_PATH_BYTES = 107;
+const MAX_SOCKET_PATH_BYTES = 107;
 
 /**
  * Reads an endpoint as CSI components write it: `unix:///csi/csi.sock`, `unix:/csi/csi.sock`, `/csi/csi.sock`,

@@ -1,4 +1,4 @@
-import { DriverError } from '../core/errors.ts';
+import { DriverError, errorsOf } from '../core/errors.ts';
 import type { KeyedLocks, LockClaim } from '../core/locks.ts';
 import type { Logger, Metrics } from '../core/observe.ts';
 import { redact } from './redact.ts';
@@ -30,10 +30,12 @@ export function logCalls({ logger, secretFields, quietMethods }: LogCallsOptions
       else logger.info(fields('OK'), 'rpc');
       return response;
     } catch (error) {
-      const ours = error instanceof DriverError && error.code !== 'internal' && error.code !== 'data-loss';
-      // What the caller did wrong needs no stack; what we did wrong does.
-      if (ours) logger.warn({ ...fields(statusName(error)), reason: error.message }, 'rpc failed');
-      else logger.error({ ...fields(statusName(error)), err: error }, 'rpc failed');
+      const [first, ...cleanUp] = errorsOf(error);
+      const ours = first instanceof DriverError && first.code !== 'internal' && first.code !== 'data-loss';
+      // What the caller did wrong needs no stack; what we did wrong does, and a clean-up that failed is ours.
+      if (ours && cleanUp.length === 0) {
+        logger.warn({ ...fields(statusName(error)), reason: first.message }, 'rpc failed');
+      } else logger.error({ ...fields(statusName(error)), err: error }, 'rpc failed');
       throw error;
     }
   };

@@ -28,6 +28,8 @@ export interface ServeOptions {
 export interface RpcServer extends AsyncDisposable {
   readonly address: Address;
   readonly callsInFlight: number;
+  /** From now on these answer, instead of those before; calls under way go on. */
+  replace(services: readonly BoundService[], interceptors: readonly Interceptor[]): void;
   close(): Promise<void>;
 }
 
@@ -51,7 +53,13 @@ export async function serve(options: ServeOptions): Promise<RpcServer> {
   const { address, drainMs } = options;
   const inFlight = new InFlightCalls();
   const server = new Server({ 'grpc.so_reuseport': 0 });
-  for (const bound of options.services) addService(server, bound, options.interceptors, inFlight);
+  let services: readonly BoundService[] = [];
+  const replace = (next: readonly BoundService[], interceptors: readonly Interceptor[]) => {
+    for (const { service } of services) server.removeService(service);
+    services = next;
+    for (const bound of next) addService(server, bound, interceptors, inFlight);
+  };
+  replace(options.services, options.interceptors);
 
   const place = address.kind === 'unix' ? await claimSocketPlace(address.path) : undefined;
   const port = await bind(server, place ? `unix://${place.temporaryPath}` : tcpTarget(address), grpcTarget(address));
@@ -72,6 +80,7 @@ export async function serve(options: ServeOptions): Promise<RpcServer> {
     get callsInFlight() {
       return inFlight.count;
     },
+    replace,
     close: stop,
     [Symbol.asyncDispose]: stop,
   };

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { DriverError, type ErrorCode, isErrno } from '../core/errors.ts';
+import { DriverError, type ErrorCode, errorsOf, isErrno } from '../core/errors.ts';
 import type { CallContext } from './types.ts';
 
 /** The one table between our codes and gRPC's (CSI specification, "Error Scheme"). */
@@ -40,7 +40,8 @@ export interface WireStatus {
  * What the caller is told of a failure. Only a DriverError speaks for itself; of anything else the caller learns the
  * request id, and the log the rest.
  */
-export function toStatus(error: unknown, context: Pick<CallContext, 'requestId'>): WireStatus {
+export function toStatus(thrown: unknown, context: Pick<CallContext, 'requestId'>): WireStatus {
+  const [error] = errorsOf(thrown);
   if (isErrno(error, ...NO_SPACE)) {
     return { code: status.RESOURCE_EXHAUSTED, details: `no space is left on the node (request ${context.requestId})` };
   }
@@ -55,7 +56,8 @@ export function toStatus(error: unknown, context: Pick<CallContext, 'requestId'>
 }
 
 /** The name of the code that `toStatus` gives, for logs and metrics: `INVALID_ARGUMENT`. */
-export function statusName(error: unknown): string {
+export function statusName(thrown: unknown): string {
+  const [error] = errorsOf(thrown);
   if (isErrno(error, ...NO_SPACE)) return 'RESOURCE_EXHAUSTED';
   const code = error instanceof DriverError ? GRPC_CODES[error.code] : status.INTERNAL;
   return status[code] ?? String(code);

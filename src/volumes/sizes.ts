@@ -4,7 +4,7 @@ import { DriverError } from '../core/errors.ts';
 import type { CapacityRange } from './requests.ts';
 
 /** Size of a volume when the caller asks for none (CSI specification, CreateVolume: implementation-defined). */
-export const DEFAULT_VOLUME_BYTES: Bytes = GiB;
+const DEFAULT_VOLUME_BYTES: Bytes = GiB;
 
 /**
  * The size of a new volume: what is required, or what its source needs, rounded up.

@@ -9,6 +9,7 @@ import { pointOf } from './crash/scenario.ts';
 import { SNAPSHOT_SCENARIOS } from './crash/snapshots.ts';
 import { FIRST_START, GROWING_START, SECOND_START } from './crash/start.ts';
 import { VOLUME_SCENARIOS } from './crash/volumes.ts';
+import { GUARD_POINTS } from './guarded-group.ts';
 
 const sources = globSync('src/**/*.ts', { cwd: ROOT })
   .filter((file) => file !== 'src/core/failpoint.ts' && !file.startsWith('src/gen/'))
@@ -20,7 +21,8 @@ test('every failpoint of the sources is in a table here, and the other way round
   const scenarios = [...VOLUME_SCENARIOS, ...SNAPSHOT_SCENARIOS, ...MOUNT_SCENARIOS];
   const inTables = [...scenarios.flatMap(({ points }) => Object.keys(points)).map(pointOf)];
   const starts = [...FIRST_START, ...GROWING_START, ...SECOND_START];
-  expect(sorted([...inTables, ...starts])).toEqual(sorted(inSources));
+  const guard = GUARD_POINTS.map(pointOf);
+  expect(sorted([...inTables, ...starts, ...guard])).toEqual(sorted(inSources));
 });
 
 test('a failpoint is named where it is passed, so that it can be found', () => {

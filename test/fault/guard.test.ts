@@ -5,53 +5,29 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { codeOf } from '../support/csi.ts';
-import type { Footprint } from '../support/footprint.ts';
 import { eventually, isRunning } from '../support/scratch.ts';
 import { LEASE_MS, stateOf } from '../support/serve.ts';
-import { insist } from './crash/scenario.ts';
+import { AFTER_THE_THAW, ARMED_TO_THAWED, expectWell, whileStopped } from './guarded-group.ts';
 import { SharedWorld } from './shared-world.ts';
 import type { World } from './world.ts';
 
 const shared = new SharedWorld();
 afterAll(async () => shared[Symbol.asyncDispose]());
 
-/** Points at which a round has a guard, in their order. */
-const ARMED_TO_THAWED = ['fence.armed', 'round.freeze', 'round.frozen', 'snapshot.cut', 'snapshot.cut@2', 'round.cut'];
-const AFTER_THE_THAW = ['round.thawed', 'snapshot.sealed', 'coordinator.decide', 'snapshot.committed'];
-
-const group = (world: World) =>
-  world.csi.group.CreateVolumeGroupSnapshot({ name: 'guarded', sourceVolumeIds: world.volumeIds });
-
 /** Starts a group snapshot that stops at the point, and does something meanwhile. @returns the code of the call */
 async function meanwhile(world: World, point: string, work: (guard: number) => Promise<void>): Promise<string> {
-  const [name, pass] = point.split('@');
-  await world.serve.arm(`${name}=stop${pass === undefined ? '' : `@${pass}`}`);
-  const code = codeOf(group(world));
-  await world.serve.stopped();
-  await world.serve.arm('');
-  const guard = await world.serve.guard();
-  if (guard === undefined) throw new Error('there is no guard');
-  world.scratch.owns(guard);
-  await work(guard);
-  return await code;
+  return await whileStopped(world, point, async () => {
+    const guard = await world.serve.guard();
+    if (guard === undefined) throw new Error('there is no guard');
+    world.scratch.owns(guard);
+    await work(guard);
+  });
 }
 
 async function end(pid: number): Promise<void> {
   process.kill(pid, 'SIGKILL');
   // Its parent may be stopped, and reaps it later.
   await eventually('the guard ends', async () => !isRunning(pid) || (await stateOf(pid)) === 'Z');
-}
-
-/** A retry succeeds, the filesystems take writes, and after the deletion all is as it was. */
-async function expectWell(world: World, before: Footprint): Promise<void> {
-  await world.writers?.expectWriting();
-  const { groupSnapshot } = await insist(() => group(world));
-  expect(groupSnapshot?.snapshots).toHaveLength(world.volumeIds.length);
-  const snapshotIds = groupSnapshot?.snapshots.map(({ snapshotId }) => snapshotId) ?? [];
-  const groupSnapshotId = groupSnapshot?.groupSnapshotId ?? '';
-  await world.csi.group.DeleteVolumeGroupSnapshot({ groupSnapshotId, snapshotIds });
-  await world.settled(before);
 }
 
 describe('the guard is killed', () => {

@@ -5,6 +5,7 @@ import type { ControllerDefinition } from '../../src/gen/csi/v1/Controller.ts';
 import type { GroupControllerDefinition } from '../../src/gen/csi/v1/GroupController.ts';
 import type { IdentityDefinition } from '../../src/gen/csi/v1/Identity.ts';
 import type { NodeDefinition } from '../../src/gen/csi/v1/Node.ts';
+import { waitUntilReady } from '../../src/prove/csi-client.ts';
 import { type CallOptions, connect, type RpcClient } from '../../src/rpc/client.ts';
 import { loadProto } from '../../src/rpc/proto.ts';
 
@@ -15,6 +16,7 @@ export interface Csi extends Disposable {
   readonly controller: RpcClient<ControllerDefinition>;
   readonly group: RpcClient<GroupControllerDefinition>;
   readonly node: RpcClient<NodeDefinition>;
+  /** Resolves when the driver says that it is ready. @throws DriverError unavailable */
   ready(timeoutMs: number): Promise<void>;
 }
 
@@ -25,7 +27,7 @@ export function connectTo(endpoint: string): Csi {
     controller: channel.client<ControllerDefinition>(proto.service('csi.v1.Controller')),
     group: channel.client<GroupControllerDefinition>(proto.service('csi.v1.GroupController')),
     node: channel.client<NodeDefinition>(proto.service('csi.v1.Node')),
-    ready: (timeoutMs) => channel.waitForReady(timeoutMs),
+    ready: (timeoutMs) => waitUntilReady(channel, timeoutMs),
     [Symbol.dispose]: () => channel.close(),
   };
 }

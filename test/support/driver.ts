@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from './command.ts';
+import { connectTo } from './csi.ts';
 
 const START_MS = 60_000;
 const STOP_MS = 30_000;
@@ -33,7 +34,7 @@ export class Driver implements AsyncDisposable {
     this.logFile = logFile;
   }
 
-  /** Resolves when the socket answers. */
+  /** Resolves when it is ready. */
   static async start(options: DriverOptions): Promise<Driver> {
     const { folder, nodeName = 'node-a', poolSize = '64GiB', flags = [], env } = options;
     await mkdir(folder, { recursive: true });
@@ -104,6 +105,9 @@ export class Driver implements AsyncDisposable {
       if (performance.now() > end) throw new Error(`no answer within ${START_MS} ms`);
       await sleep(50);
     }
+    using csi = connectTo(this.endpoint);
+    const ended = once(this.#child, 'exit').then(() => Promise.reject(new Error('it ended')));
+    await Promise.race([csi.ready(START_MS), ended]);
   }
 }
 

@@ -11,6 +11,11 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+export interface Surroundings {
+  /** In a PID namespace of its own, whose processes all end with it; it can't be stopped then, only killed. */
+  readonly container?: boolean;
+}
+
 /** The agent of a node as a process of its own, so that it can be stopped and killed. */
 export class NodeProcess implements AsyncDisposable {
   readonly pid: number;
@@ -36,17 +41,23 @@ export class NodeProcess implements AsyncDisposable {
   }
 
   /** Starts the process and opens the storage in it. */
-  static async start(scratch: Scratch, dataDir: string, options: RigOptions = {}): Promise<NodeProcess> {
-    const node = await NodeProcess.idle(scratch);
+  static async start(
+    scratch: Scratch,
+    dataDir: string,
+    options: RigOptions = {},
+    around: Surroundings = {},
+  ): Promise<NodeProcess> {
+    const node = await NodeProcess.idle(scratch, around);
     node.log = await node.call('open', dataDir, options);
     return node;
   }
 
   /** Starts the process only. */
-  static async idle(scratch: Scratch): Promise<NodeProcess> {
+  static async idle(scratch: Scratch, { container = false }: Surroundings = {}): Promise<NodeProcess> {
+    const apart = { execPath: 'unshare', execArgv: ['--pid', '--fork', '--kill-child', process.execPath] };
     // Not jest's own flags. `advanced`: bigint goes through.
     const child = fork(path.join(import.meta.dirname, 'node-program.ts'), {
-      execArgv: [],
+      ...(container ? apart : { execArgv: [] }),
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });

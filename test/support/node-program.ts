@@ -37,6 +37,7 @@ const api = {
   deleteVolume: async (id: string) => await rig().backend.deleteVolume(id),
   deleteGroup: async (id: string) => await rig().backend.deleteGroup(id),
   volumes: async () => (await rig().backend.listVolumes({})).items,
+  journal: async () => await rig().journal(),
   snapshots: async () => (await rig().backend.listSnapshots({}, {})).items,
   group: async (name: string, volumes: readonly string[]) => await rig().group(name, volumes),
   prepare: async (plan: Parameters<Rig['agent']['prepare']>[0]) => await rig().agent.prepare(plan, NEVER),

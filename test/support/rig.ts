@@ -29,6 +29,7 @@ export type RigOptions = Partial<
   OptionValues<
     | 'nodeName'
     | 'backend'
+    | 'guardSocket'
     | 'poolSize'
     | 'volumeGroup'
     | 'thinPool'

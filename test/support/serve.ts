@@ -22,6 +22,8 @@ export interface ServeOptions {
   readonly flags?: readonly string[];
   /** Armed from the start; `arm` changes it. */
   readonly failpoints?: string;
+  /** Of the driver, when `start` resolves; ready unless told. */
+  readonly until?: 'listening' | 'ready';
 }
 
 export class Serve implements AsyncDisposable {
@@ -35,9 +37,9 @@ export class Serve implements AsyncDisposable {
     this.csi = csi;
   }
 
-  /** Resolves when it answers. @throws DiedError when it ends before that */
+  /** @throws DiedError when it ends before it is what is waited for */
   static async start(scratch: Scratch, options: ServeOptions = {}): Promise<Serve> {
-    const { poolSize = '4GiB', flags = [], failpoints = '' } = options;
+    const { poolSize = '4GiB', flags = [], failpoints = '', until = 'ready' } = options;
     await arm(scratch, failpoints);
     await using log = await open(logOf(scratch), 'a');
     const places = [
@@ -56,15 +58,25 @@ export class Serve implements AsyncDisposable {
       { cwd: ROOT, stdio: ['ignore', log.fd, log.fd], env: environment() },
     );
     scratch.owns(child.pid ?? 0);
-    await eventually(
-      'the driver answers',
-      async () => {
-        if (child.exitCode === null && child.signalCode === null) return await answers(socketOf(scratch));
-        throw new DiedError(child.signalCode, await readFile(logOf(scratch), 'utf8'));
-      },
-      START_MS,
-    );
-    return new Serve(child, scratch, await connect(scratch));
+    const alive = async () => {
+      if (child.exitCode === null && child.signalCode === null) return;
+      throw new DiedError(child.signalCode, await readFile(logOf(scratch), 'utf8'));
+    };
+    const listens = async () => {
+      await alive();
+      return await answers(socketOf(scratch));
+    };
+    await eventually('the driver listens', listens, START_MS);
+    const csi = await clientOf(scratch);
+    const isReady = async () => {
+      await alive();
+      return await csi.identity.Probe({}).then(
+        ({ ready }) => ready?.value === true,
+        () => false, // it has just died, and has not been reaped
+      );
+    };
+    if (until === 'ready') await eventually('the driver is ready', isReady, START_MS);
+    return new Serve(child, scratch, csi);
   }
 
   /** One more client, with a connection of its own. */
@@ -190,10 +202,14 @@ function socketOf(scratch: Scratch): string {
 }
 
 /** By a name of its own: gRPC shares connections to the same name, and waits before it tries a lost one again. */
-async function connect(scratch: Scratch): Promise<Csi> {
+async function clientOf(scratch: Scratch): Promise<Csi> {
   const name = scratch.path(`s${++connections}`);
   await symlink('csi.sock', name);
-  const csi = connectTo(`unix://${name}`);
+  return connectTo(`unix://${name}`);
+}
+
+async function connect(scratch: Scratch): Promise<Csi> {
+  const csi = await clientOf(scratch);
   await csi.ready(START_MS);
   return csi;
 }

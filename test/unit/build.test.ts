@@ -1,5 +1,5 @@
 /** What is published: compiled, without the switches of the test build. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -34,6 +34,26 @@ test('a build that is no test build is not released twice', () => {
 
 test('it runs', () => {
   expect(node('dist/src/main.js', '--help')).toContain('serve');
+});
+
+test.each([
+  ['COFFERDAM_NO_FENCE', 'on'],
+  ['COFFERDAM_FAILPOINTS', 'round.frozen=kill'],
+])('%s, which sources know, is refused as unknown, and not named', (name, value) => {
+  const { status, stderr } = spawnSync(process.execPath, ['dist/src/main.js', 'status'], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { [name]: value },
+  });
+  expect(status).toBe(2);
+  expect(stderr).toContain(`environment variable ${name}: unknown`);
+  expect(stderr.split('known are')[1]).not.toContain(name);
+});
+
+test.each(['--no-fence', '--failpoints=x=kill'])('%s is no flag of it', (flag) => {
+  for (const role of ['prove', 'serve']) {
+    expect(spawnSync(process.execPath, ['dist/src/main.js', role, flag], { cwd: folder }).status).toBe(2);
+  }
 });
 
 test('it finds the wire contract', () => {

@@ -6,8 +6,9 @@ import { BACKENDS } from '../../backends/registry.ts';
 import { invalidArgument } from '../../core/errors.ts';
 import { armFailpoints } from '../../core/failpoint.ts';
 import type { Logger, Metrics } from '../../core/observe.ts';
+import type { CsiOptions } from '../../csi/options.ts';
 import { SECRET_FIELDS } from '../../csi/redaction.ts';
-import { csiInterceptors, csiServices } from '../../csi/services.ts';
+import { csiInterceptors, csiServices, startingServices } from '../../csi/services.ts';
 import { RoundCoordinator } from '../../fence/coordinator.ts';
 import { requireRoot, requireTools } from '../../host/privileges.ts';
 import { NodeService } from '../../mounts/node-service.ts';
@@ -56,22 +57,36 @@ export const role: Role<(typeof SERVE_OPTIONS)[number]> = {
   },
 };
 
+/**
+ * The socket comes first: opening a pool may take long (a journal to replay, a sweep), and meanwhile whoever watches over
+ * the driver can see that it lives.
+ */
 async function startDriver(options: ServeOptions, logger: Logger): Promise<AsyncDisposable> {
   await using resources = new AsyncDisposableStack();
-  await sweepAbandonedRuns(logger);
+  let storage: NodeStorage | undefined;
+  // Closed after the socket, whose calls work on it.
+  resources.defer(async () => await storage?.[Symbol.asyncDispose]());
+  const ready = () => storage !== undefined;
   const { metrics, expose } = await measure(options.metricsAddress);
-  const storage = resources.use(await openStorage(options, logger, metrics));
-  const dataDir = await realpath(options.dataDir);
+  const about = { ...options, node: options.nodeName, version: VERSION, ready };
   const server = resources.use(
     await serve({
       address: socketOf(options.endpoint),
-      services: servicesOf({ ...options, dataDir }, storage, logger, metrics),
-      interceptors: csiInterceptors({ logger, metrics, ready: () => true, nodeLocks: storage.locks }),
+      services: startingServices(about),
+      interceptors: csiInterceptors({ logger, metrics }),
       drainMs: DRAIN_MS,
     }),
   );
-  const refresh = async () => metrics.pool(await storage.backend.capacity(new AbortController().signal));
-  if (expose) resources.use(await expose(refresh));
+  const refresh = async () => {
+    if (storage) metrics.pool(await storage.backend.capacity(new AbortController().signal));
+  };
+  if (expose) resources.use(await expose(ready, refresh));
+
+  await sweepAbandonedRuns(logger);
+  storage = await openStorage(options, logger, metrics);
+  const dataDir = await realpath(options.dataDir);
+  const interceptors = csiInterceptors({ logger, metrics, nodeLocks: storage.locks });
+  server.replace(servicesOf({ ...options, dataDir }, about, storage, logger, metrics), interceptors);
   logger.info(
     { version: VERSION, node: options.nodeName, dataDir: options.dataDir, address: server.address },
     'serving',
@@ -79,7 +94,13 @@ async function startDriver(options: ServeOptions, logger: Logger): Promise<Async
   return resources.move();
 }
 
-function servicesOf(options: ServeOptions, { backend, agent }: NodeStorage, logger: Logger, metrics: Metrics) {
+function servicesOf(
+  options: ServeOptions,
+  about: CsiOptions,
+  { backend, agent }: NodeStorage,
+  logger: Logger,
+  metrics: Metrics,
+) {
   const directory = new SingleNodeDirectory(agent);
   const coordinator = new RoundCoordinator(directory, options.leaseMs, observeRounds(logger, metrics));
   return csiServices({
@@ -87,19 +108,13 @@ function servicesOf(options: ServeOptions, { backend, agent }: NodeStorage, logg
     snapshots: new SnapshotService(directory, coordinator),
     groups: new GroupService(directory, coordinator),
     node: new NodeService({ backend, dataDir: options.dataDir }),
-    options: {
-      node: options.nodeName,
-      version: VERSION,
-      health: options.health,
-      snapshotTopology: options.snapshotTopology,
-      ready: () => true,
-    },
+    options: about,
   });
 }
 
 interface Measuring {
   readonly metrics: Metrics;
-  readonly expose?: (refresh: () => Promise<void>) => Promise<AsyncDisposable>;
+  readonly expose?: (ready: () => boolean, refresh: () => Promise<void>) => Promise<AsyncDisposable>;
 }
 
 /** Prometheus metrics where somebody can read them; else nothing is counted, and their library is not even loaded. */
@@ -115,7 +130,7 @@ async function measure(address: string | undefined): Promise<Measuring> {
     import('../../obs/metrics-server.ts'),
   ]);
   const metrics = new PrometheusMetrics();
-  return { metrics, expose: (refresh) => serveMetrics({ address, metrics, ready: () => true, refresh }) };
+  return { metrics, expose: (ready, refresh) => serveMetrics({ address, metrics, ready, refresh }) };
 }
 
 async function stopped(signal: AbortSignal, untilStdinCloses: boolean): Promise<void> {

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { BACKENDS } from '../../backends/registry.ts';
 import { formatBytes } from '../../core/bytes.ts';
-import type { PoolInspection } from '../../core/pool-inspection.ts';
+import type { InspectedDevice, PoolInspection } from '../../core/pool-inspection.ts';
 import { formatTable } from '../../core/table.ts';
 import { windowOf } from '../../fence/evidence.ts';
 import { FreezeJournal, type JournalEntry } from '../../fence/journal.ts';
@@ -40,14 +40,14 @@ function renderJson(pool: PoolInspection, frozen: readonly JournalEntry[]): stri
   return `${text}\n`;
 }
 
-function renderTables(pool: PoolInspection, frozen: readonly JournalEntry[]): string {
+export function renderTables(pool: PoolInspection, frozen: readonly JournalEntry[]): string {
   if (!pool.mounted) return `Pool ${pool.folder} is not mounted. The driver mounts it when it starts.\n`;
   const snapshots = pool.cuts.flatMap((cut) => cut.snapshots);
   const groups = pool.cuts.filter((cut) => cut.group);
   return [
     section(
       'Pool',
-      ['FOLDER', 'TOTAL', 'FREE', 'PROMISED', 'AVAILABLE'],
+      ['FOLDER', 'TOTAL', 'FREE', 'PROMISED', 'AVAILABLE', 'DEVICE'],
       [
         [
           pool.folder,
@@ -58,7 +58,8 @@ function renderTables(pool: PoolInspection, frozen: readonly JournalEntry[]): st
                 pool.capacity.promisedBytes,
                 pool.capacity.availableBytes,
               ].map(formatBytes)
-            : []),
+            : ['', '', '', '']),
+          pool.device ? deviceText(pool.device) : '',
         ],
       ],
     ),
@@ -70,7 +71,7 @@ function renderTables(pool: PoolInspection, frozen: readonly JournalEntry[]): st
         volume.name,
         formatBytes(volume.capacityBytes),
         volume.content.kind === 'filesystem' ? volume.content.fsType : volume.content.kind,
-        devices.map((device) => (device.readOnly ? `${device.path} (ro)` : device.path)).join(' '),
+        devices.map(deviceText).join(' '),
       ]),
     ),
     section(
@@ -105,6 +106,11 @@ function renderTables(pool: PoolInspection, frozen: readonly JournalEntry[]): st
       ),
     ),
   ].join('\n');
+}
+
+function deviceText({ path: device, readOnly, directIo }: InspectedDevice): string {
+  const remarks = [readOnly && 'ro', directIo === false && 'no direct I/O'].filter(Boolean);
+  return remarks.length > 0 ? `${device} (${remarks.join(', ')})` : device;
 }
 
 function section(title: string, columns: readonly string[], rows: readonly (readonly string[])[]): string {

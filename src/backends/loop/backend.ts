@@ -6,12 +6,13 @@ import type { Clock } from '../../core/clock.ts';
 import type { NodeName } from '../../core/ids.ts';
 import type { Logger } from '../../core/observe.ts';
 import { syncFilesystem } from '../../host/durable-file.ts';
+import { findLoops } from '../../host/loop.ts';
 import { allocatedBytes } from '../../host/sparse-file.ts';
 import { PoolBackend, type PoolParts } from '../pool-backend.ts';
 import { assertPoolOf } from '../pool-index.ts';
 import { measureCapacity, type PoolPlace } from './capacity.ts';
 import { Cuts } from './cuts.ts';
-import { Devices } from './devices.ts';
+import { BUFFERED, Devices } from './devices.ts';
 import { Layout } from './layout.ts';
 import { closePool, openPool, type PoolOptions } from './pool.ts';
 import { Store } from './store.ts';
@@ -33,6 +34,7 @@ interface LoopParts extends PoolParts {
 export class LoopBackend extends PoolBackend {
   readonly name = 'loop';
   readonly copiesStopped = true;
+  readonly blanksAreZeros = true;
   readonly #place: PoolPlace;
   readonly #loop: LoopParts;
   readonly #trash: Trash;
@@ -51,6 +53,8 @@ export class LoopBackend extends PoolBackend {
    */
   static async open(options: LoopBackendOptions, clock: Clock, log: Logger): Promise<LoopBackend> {
     const place = await openPool(options);
+    const [device] = place.file === undefined ? [] : await findLoops(place.file);
+    if (device && !device.directIo) log.warn({ pool: place.file, device: device.path }, BUFFERED);
     const layout = new Layout(place.folder);
     for (const folder of [layout.volumes, layout.cuts, layout.trash]) {
       await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -61,7 +65,7 @@ export class LoopBackend extends PoolBackend {
     for (const undecided of await sweep(layout, options.node, trash, log)) index.putSealed(undecided);
     // What a dead process had renamed or unlinked and not yet synced counts as done from here on: so it must be on disk.
     await syncFilesystem(layout.pool);
-    const devices = new Devices(layout);
+    const devices = new Devices(layout, log);
     const parts: LoopParts = {
       index,
       devices,

@@ -3,10 +3,19 @@ import path from 'node:path';
 import type { AttachedDevice, FenceTarget } from '../../core/backend.ts';
 import { notFound } from '../../core/errors.ts';
 import type { VolumeId } from '../../core/ids.ts';
+import type { Logger } from '../../core/observe.ts';
 import type { Volume } from '../../core/volume.ts';
 import { isHeld } from '../../host/block-device.ts';
 import { exists } from '../../host/exists.ts';
-import { attachLoop, detachLoop, findLoops, findLoopsOf, type LoopDevice, resizeLoop } from '../../host/loop.ts';
+import {
+  type AttachedLoop,
+  attachLoop,
+  detachLoop,
+  findLoops,
+  findLoopsOf,
+  type LoopDevice,
+  resizeLoop,
+} from '../../host/loop.ts';
 import { isMountOf, type MountEntry, readMountTable } from '../../host/mount-table.ts';
 import type { Layout } from './layout.ts';
 
@@ -17,11 +26,20 @@ import type { Layout } from './layout.ts';
  */
 const BLOCK_BYTES = 4096;
 
+/** For the log. */
+export const BUFFERED =
+  'the kernel does no direct I/O on a loop device: what is in it is cached twice, and syncs are slower';
+
 export class Devices {
   readonly #layout: Layout;
+  readonly #log: Logger | undefined;
+  /** Whose buffered devices the log has told of. */
+  readonly #told = new Set<VolumeId>();
 
-  constructor(layout: Layout) {
+  /** @param log absent for whoever only looks */
+  constructor(layout: Layout, log?: Logger) {
     this.#layout = layout;
+    this.#log = log;
   }
 
   async of(id: VolumeId): Promise<readonly LoopDevice[]> {
@@ -30,10 +48,22 @@ export class Devices {
 
   async attach(volume: Volume, readOnly: boolean): Promise<AttachedDevice> {
     const present = (await this.of(volume.id)).find((device) => device.readOnly === readOnly);
-    if (present) return present;
-    const image = this.#layout.volumeImage(volume.id);
-    if (!(await exists(image))) throw notFound('volume', volume.id);
-    return { ...(await attachLoop({ path: image, readOnly, blockSize: BLOCK_BYTES, directIo: true })), readOnly };
+    const device = present ?? { ...(await this.#attachNew(volume, readOnly)), readOnly };
+    if (!device.directIo) this.#tellOfBuffer(volume.id, device.path);
+    return device;
+  }
+
+  async #attachNew({ id }: Volume, readOnly: boolean): Promise<AttachedLoop> {
+    const image = this.#layout.volumeImage(id);
+    if (!(await exists(image))) throw notFound('volume', id);
+    return await attachLoop({ path: image, readOnly, blockSize: BLOCK_BYTES, directIo: true });
+  }
+
+  /** The kernel falls back to buffered without a word; everything else works the same, so it is only said, and once. */
+  #tellOfBuffer(volume: VolumeId, device: string): void {
+    if (this.#told.has(volume)) return;
+    this.#told.add(volume);
+    this.#log?.warn({ volume, device }, BUFFERED);
   }
 
   async detach(id: VolumeId): Promise<void> {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { CapacityPolicy } from '../../core/capacity.ts';
 import type { PoolInspection } from '../../core/pool-inspection.ts';
 import { exists } from '../../host/exists.ts';
+import { findLoops } from '../../host/loop.ts';
 import { mountAt } from '../../host/mount-table.ts';
 import { measureCapacity, type PoolPlace } from './capacity.ts';
 import { Devices } from './devices.ts';
@@ -24,10 +25,12 @@ export async function inspectLoopPool(given: string, policy: CapacityPolicy): Pr
   const devices = new Devices(layout);
   const place: PoolPlace = own ? { folder, file } : { folder };
   const volumes = store.volumes.page({}).items;
+  const [device] = own ? await findLoops(file) : [];
   const attached = await devices.ofAll(volumes.map(({ id }) => id));
   return {
     folder,
     mounted,
+    ...(device && { device }),
     capacity: await measureCapacity(place, policy, store.promisedBytes),
     volumes: volumes.map((volume, i) => ({ volume, devices: attached[i] ?? [] })),
     cuts: [...store.cuts()],

@@ -1,6 +1,6 @@
 /**
- * The pool's filesystem. Where the data folder can reflink, the pool is a folder in it; elsewhere it is a filesystem of
- * its own: XFS in a sparse file on a loop device with direct I/O.
+ * The pool's filesystem. Where the data folder can reflink, the pool is a folder in it; elsewhere, and wherever a size is
+ * given, it is a filesystem of its own: XFS in a sparse file on a loop device with direct I/O.
  *
  * The file appears under its final name only with a finished filesystem in it, so a crash never leaves half a pool.
  */
@@ -21,14 +21,17 @@ import { freeSpace } from '../../host/statfs.ts';
 import type { PoolPlace } from './capacity.ts';
 
 /** The least that mkfs.xfs makes (300 MiB), and room for a log and some volumes. */
-export const MIN_POOL_BYTES: Bytes = 512n * MiB;
+const MIN_POOL_BYTES: Bytes = 512n * MiB;
 
 /** Share of the free space that a new pool takes when no size is given, percent. The file is sparse. */
 const DEFAULT_POOL_PERCENT = 80n;
 
 export interface PoolOptions {
   readonly dataDir: string;
-  /** Of the pool's own filesystem; absent: a share of the free space at first, afterwards what it has. */
+  /**
+   * Of a filesystem of the pool's own. Absent: none where the data folder can reflink; elsewhere a share of the free space
+   * at first, afterwards what it has.
+   */
   readonly poolBytes?: Bytes;
 }
 
@@ -40,8 +43,10 @@ export async function openPool({ dataDir: given, poolBytes }: PoolOptions): Prom
   const folder = path.join(dataDir, 'pool');
   const file = path.join(dataDir, 'pool.xfs');
   if (!(await exists(file))) {
+    const plain = await exists(path.join(folder, 'volumes'));
+    if (plain && poolBytes !== undefined) throw noSizeOfItsOwn(folder);
     // One that is there needs no probe, which a full disk would refuse.
-    if ((await exists(path.join(folder, 'volumes'))) || (await supportsReflink(dataDir))) return { folder };
+    if (plain || (poolBytes === undefined && (await supportsReflink(dataDir)))) return { folder };
     await makePoolFile(dataDir, file, poolBytes);
   }
   await mountPool(file, folder);
@@ -105,6 +110,10 @@ async function attachPoolFile(file: string) {
   // A disk with blocks of 4096 bytes below: direct I/O wants the same of the loop device.
   await detachLoop(fine.path);
   return await attachLoop({ path: file, readOnly: false, blockSize: 4096, directIo: true });
+}
+
+function noSizeOfItsOwn(folder: string): DriverError {
+  return invalidArgument('pool-size', `${folder} is a plain folder, which takes what its filesystem has: give no size`);
 }
 
 async function growPool(file: string, folder: string, poolBytes: Bytes): Promise<void> {

@@ -26,6 +26,8 @@ export class LvmThinBackend extends PoolBackend {
   readonly name = 'lvm-thin';
   /** LVM suspends the origin of a copy by itself, and fails on one that is frozen. */
   readonly copiesStopped = false;
+  /** Not in a pool that somebody else made without zeroing. */
+  readonly blanksAreZeros = false;
   readonly #pool: Pool;
 
   private constructor(pool: Pool, parts: PoolParts) {

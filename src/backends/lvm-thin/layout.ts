@@ -51,7 +51,7 @@ export function recordTags(record: string): readonly string[] {
 }
 
 /** What `recordTags` made, in these tags. */
-export function isRecordTag(tag: string): boolean {
+function isRecordTag(tag: string): boolean {
   return tag.startsWith(`${RECORD}.`);
 }
 

@@ -3,10 +3,11 @@ import type { Handler } from '../../rpc/types.ts';
 import type { CsiOptions } from '../options.ts';
 import { renderTopology } from '../render/topology.ts';
 
-export function nodeGetInfo({ node, maxVolumesPerNode }: CsiOptions): Handler<NodeDefinition, 'NodeGetInfo'> {
+export function nodeGetInfo({ node }: CsiOptions): Handler<NodeDefinition, 'NodeGetInfo'> {
   return async () => ({
     nodeId: node,
-    maxVolumesPerNode: String(maxVolumesPerNode ?? 0n),
+    // No limit of ours: the scheduler decides.
+    maxVolumesPerNode: '0',
     accessibleTopology: renderTopology(node),
   });
 }

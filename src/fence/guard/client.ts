@@ -1,142 +1,177 @@
-/** The agent's end of the guard: starts the process when it is first needed, and another when it died. */
+/** The agent's end of the guard: opens a link when it is first needed, and another when the guard has gone. */
 import { createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { DriverError } from '../../core/errors.ts';
-import { type Child, startChild } from '../../host/child.ts';
+import type { RoundToken } from '../../core/round.ts';
+import type { GuardLink } from './link.ts';
 import type { GuardReply, GuardRequest, ReplyLine } from './protocol.ts';
-
-/** Threads of the guard: a round freezes so many filesystems at once, further ones wait for a thread. */
-export const GUARD_THREADS = 128;
 
 /** A guard that is asked to end has nothing frozen any more; one that takes longer than this hangs. */
 const DISMISS_LIMIT_MS = 5_000;
 
 interface Waiting {
-  readonly resolve: (reply: GuardReply) => void;
-  readonly reject: (error: Error) => void;
+  readonly answer: PromiseWithResolvers<GuardReply>;
+  readonly answered: PromiseWithResolvers<boolean>;
 }
 
-/** Starts guards. A round keeps to the guard it was armed with: a new one knows nothing of what the old one froze. */
-export class GuardClient implements AsyncDisposable {
-  #starting: Promise<GuardProcess> | undefined;
+type ReplyTo<Request extends GuardRequest> = Extract<GuardReply, { op: Request['op'] }>;
 
-  /** The running guard; started when there is none. Rounds that begin at the same time share one. */
+interface Asked<Reply> {
+  /** Fails as unavailable when the guard is lost. */
+  readonly answer: Promise<Reply>;
+  /** Whether it was answered, be it with a failure, before the guard was gone. One that was given up may do so yet. */
+  readonly answered: Promise<boolean>;
+}
+
+/** What a round hears of its guard without having asked. */
+export interface GuardListener {
+  /** It died, or was given up: it answers nothing any more. */
+  lost(): void;
+  /** These members, by their place in the round, are not frozen by the guard, and won't be. */
+  free(members: readonly number[]): void;
+}
+
+/** A round keeps to the guard it was armed with: another one knows nothing of what the first one froze. */
+export class GuardClient implements AsyncDisposable {
+  readonly #open: () => Promise<GuardLink>;
+  #opening: Promise<GuardProcess> | undefined;
+
+  /** @param open starts a guard, or joins one that runs */
+  constructor(open: () => Promise<GuardLink>) {
+    this.#open = open;
+  }
+
+  /**
+   * The guard, when there is none yet a new one. Rounds that begin at the same time share one.
+   * @throws DriverError unavailable when there is none to join
+   */
   async running(): Promise<GuardProcess> {
     for (;;) {
-      this.#starting ??= GuardProcess.start();
-      const started = this.#starting;
+      this.#opening ??= this.#open().then((link) => new GuardProcess(link));
+      const opened = this.#opening;
       try {
-        const guard = await started;
+        const guard = await opened;
         if (guard.alive) return guard;
       } finally {
-        // Dead, or it never started: the next look starts another, unless somebody else did already.
-        if (this.#starting === started && !(await isAlive(started))) this.#starting = undefined;
+        // Dead, or never there: the next look opens another, unless somebody else did already.
+        if (this.#opening === opened && !(await isAlive(opened))) this.#opening = undefined;
       }
     }
   }
 
-  /** Lets the guard end by closing its pipe; it thaws whatever it still holds. */
+  /** Parts from the guard by closing our end; it thaws whatever it still holds. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const started = this.#starting;
-    this.#starting = undefined;
-    await (await started)?.dismiss();
+    const opened = this.#opening;
+    this.#opening = undefined;
+    await (await opened)?.dismiss();
   }
 }
 
 export class GuardProcess {
-  readonly #child: Child;
-  readonly #requests: Writable;
+  readonly #link: GuardLink;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #mourners = new Set<() => void>();
+  readonly #listeners = new Map<RoundToken, GuardListener>();
+  readonly #lost = Promise.withResolvers<void>();
   #lastId = 0;
   #alive = true;
+  #gone = false;
+  #givingUp: Promise<void> | undefined;
 
-  static async start(): Promise<GuardProcess> {
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const main = fileURLToPath(new URL(`./main.${extension}`, import.meta.url));
-    // In a process group of its own (detached): a signal to the agent's group must not take both.
-    const child = await startChild([process.execPath, '--max-old-space-size=64', '--max-semi-space-size=1', main], {
-      env: { UV_THREADPOOL_SIZE: String(GUARD_THREADS) },
-      stdio: ['pipe', 'pipe', 'inherit'],
-      detached: true,
-    });
-    const { stdin, stdout } = child;
-    if (!stdin || !stdout) throw new DriverError('internal', 'the guard was started without pipes');
-    return new GuardProcess(child, stdin, stdout);
-  }
-
-  private constructor(child: Child, requests: Writable, replies: Readable) {
-    this.#child = child;
-    this.#requests = requests;
-    requests.on('error', () => undefined); // a dead guard is noticed by `exited`
-    createInterface({ input: replies }).on('line', (line) => this.#receive(line));
-    void child.exited.then(() => this.#died());
+  constructor(link: GuardLink) {
+    this.#link = link;
+    createInterface({ input: link.replies })
+      .on('line', (line) => this.#receive(line))
+      .on('error', () => undefined); // it is gone then
+    void link.gone.then(() => this.#end());
   }
 
   get alive(): boolean {
     return this.#alive;
   }
 
-  get pid(): number {
-    return this.#child.pid;
+  /** Nothing that it was asked for can be frozen any more. A guard that was given up may not be gone yet. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** Resolves when it is gone or was given up. */
+  get lost(): Promise<void> {
+    return this.#lost.promise;
   }
 
   /**
-   * @throws DriverError unavailable when the guard dies before it answers; what it froze is then the caller's to thaw
+   * @throws DriverError unavailable when the guard is lost before it answers; what it froze is then the caller's to thaw
    * @throws DriverError failed-precondition when somebody else holds a filesystem frozen
    */
-  request<Request extends GuardRequest>(request: Request): Promise<Extract<GuardReply, { op: Request['op'] }>> {
-    if (!this.#alive) return Promise.reject(guardDied());
-    const id = ++this.#lastId;
-    return new Promise((resolve, reject) => {
-      const waiting = { resolve: resolve as Waiting['resolve'], reject };
-      this.#waiting.set(id, waiting);
-      this.#requests.write(`${JSON.stringify({ id, ...request })}\n`);
-    });
+  async request<Request extends GuardRequest>(request: Request): Promise<ReplyTo<Request>> {
+    return await this.ask(request).answer;
   }
 
-  /** Ends a guard that doesn't answer; resolves when no thread of it can freeze anything any more. */
-  async kill(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    await this.#child.exited;
+  /** As `request`, for whoever wants to know what becomes of it in the end. */
+  ask<Request extends GuardRequest>(request: Request): Asked<ReplyTo<Request>> {
+    if (!this.#alive) return { answer: Promise.reject(noGuard()), answered: Promise.resolve(false) };
+    const id = ++this.#lastId;
+    const answer = Promise.withResolvers<GuardReply>();
+    const answered = Promise.withResolvers<boolean>();
+    this.#waiting.set(id, { answer, answered });
+    this.#link.requests.write(`${JSON.stringify({ id, ...request })}\n`);
+    return { answer: answer.promise as Promise<ReplyTo<Request>>, answered: answered.promise };
+  }
+
+  /** Ends a guard that doesn't answer, as far as it can be ended; resolves when it is lost. */
+  giveUp(): Promise<void> {
+    this.#alive = false;
+    this.#givingUp ??= this.#link.end().then(() => this.#lose());
+    return this.#givingUp;
   }
 
   async dismiss(): Promise<void> {
-    this.#requests.end();
-    const hung = setTimeout(() => void this.kill(), DISMISS_LIMIT_MS);
-    await this.#child.exited;
+    this.#link.requests.end();
+    const hung = setTimeout(() => void this.giveUp(), DISMISS_LIMIT_MS);
+    await this.lost;
     clearTimeout(hung);
   }
 
-  /** Calls back when the guard dies. @returns what takes that back */
-  onDeath(mourn: () => void): () => void {
-    this.#mourners.add(mourn);
-    return () => void this.#mourners.delete(mourn);
+  /** @returns what takes that back */
+  listen(token: RoundToken, listener: GuardListener): () => void {
+    this.#listeners.set(token, listener);
+    return () => void this.#listeners.delete(token);
   }
 
   #receive(text: string): void {
     const line = parse(text);
     if (!line) return;
+    if ('free' in line) {
+      this.#listeners.get(line.token)?.free(line.free);
+      return;
+    }
     const waiting = this.#waiting.get(line.id);
     this.#waiting.delete(line.id);
+    waiting?.answered.resolve(true);
     if ('ok' in line) {
-      waiting?.resolve(line.ok);
+      waiting?.answer.resolve(line.ok);
       return;
     }
     const { code, message } = line.failed;
-    waiting?.reject(
+    waiting?.answer.reject(
       code === 'EBUSY'
         ? new DriverError('failed-precondition', `somebody else holds the filesystem frozen (${message})`)
         : new DriverError('aborted', `guard: ${message}`),
     );
   }
 
-  #died(): void {
+  #lose(): void {
     this.#alive = false;
-    for (const { reject } of this.#waiting.values()) reject(guardDied());
+    this.#lost.resolve();
+    for (const { answer } of this.#waiting.values()) answer.reject(noGuard());
+    for (const listener of this.#listeners.values()) listener.lost();
+    this.#listeners.clear();
+  }
+
+  #end(): void {
+    this.#gone = true;
+    this.#lose();
+    for (const { answered } of this.#waiting.values()) answered.resolve(false);
     this.#waiting.clear();
-    for (const mourn of this.#mourners) mourn();
   }
 }
 
@@ -149,13 +184,13 @@ function parse(text: string): ReplyLine | undefined {
   }
 }
 
-async function isAlive(started: Promise<GuardProcess>): Promise<boolean> {
-  return await started.then(
+async function isAlive(opened: Promise<GuardProcess>): Promise<boolean> {
+  return await opened.then(
     (guard) => guard.alive,
     () => false,
   );
 }
 
-function guardDied(): DriverError {
-  return new DriverError('unavailable', 'the guard process died');
+function noGuard(): DriverError {
+  return new DriverError('unavailable', 'the guard process died, or does not answer');
 }

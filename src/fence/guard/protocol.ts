@@ -1,9 +1,12 @@
 /**
- * What agent and guard say to each other: one JSON object a line, requests on the guard's standard input, replies and
- * events on its standard output. All times are `Clock.monotonicMs` of this machine.
+ * What agent and guard say to each other: one JSON object a line, requests one way, replies and events the other
+ * (`link.ts`). All times are `Clock.monotonicMs` of this machine, the same in every container of it.
  */
 import type { RoundToken } from '../../core/round.ts';
 import type { MemberLayers } from '../member.ts';
+
+/** Threads of a guard: a round freezes so many filesystems at once, further ones wait for a thread. */
+export const GUARD_THREADS = 128;
 
 export type GuardRequest =
   /** Open what will be frozen, so that a thaw never needs a path. */
@@ -39,7 +42,14 @@ export interface GuardFailure {
   readonly message: string;
 }
 
+/** The guard says so by itself: these members are not frozen by it, and won't be; whoever freezes them is another. */
+export interface GuardEvent {
+  readonly token: RoundToken;
+  readonly free: readonly number[];
+}
+
 export type RequestLine = { readonly id: number } & GuardRequest;
 export type ReplyLine =
   | { readonly id: number; readonly ok: GuardReply }
-  | { readonly id: number; readonly failed: GuardFailure };
+  | { readonly id: number; readonly failed: GuardFailure }
+  | GuardEvent;

@@ -4,11 +4,14 @@
  * INVARIANTS
  * - It thaws only what it froze: what somebody else had frozen (EBUSY) is left alone.
  * - Once over (thawed, expired, or the agent is gone) it stays over: a freeze call that returns late is undone at once.
+ * - The deadline is looked at before each freeze and after it, not left to the timer: this process may have been stopped
+ *   in between for any length of time, and then nobody else expects anything to be frozen.
  * - Each member is thawed once, and everybody who asks for it waits for that once: a second call would thaw a later
  *   freeze of somebody else, and one that did not wait would close the descriptor that the first is about to use.
  * - Every ioctl runs on a thread; the guard's event loop always answers.
  */
 import type { Clock } from '../../core/clock.ts';
+import { failpoint } from '../../core/failpoint.ts';
 import { FencedMember, type MemberLayers } from '../member.ts';
 
 interface Member {
@@ -20,23 +23,31 @@ interface Member {
   heldThroughout: boolean;
 }
 
+/** Is told what nobody asked for. */
+export interface WardWatcher {
+  /** These members are not frozen by us, and won't be. */
+  free(members: readonly number[]): void;
+  /** The lease has ended, and all are thawed: what else is to be undone? */
+  expired(): Promise<void>;
+}
+
 export class Ward {
   readonly #members: Member[] = [];
   readonly #clock: Clock;
-  readonly #afterExpiry: () => Promise<void>;
+  readonly #watcher: WardWatcher;
+  #deadlineMs = Number.POSITIVE_INFINITY;
   #over = false;
   #expired = false;
   #timer: NodeJS.Timeout | undefined;
   #freezing: Promise<unknown> = Promise.resolve();
 
-  private constructor(clock: Clock, afterExpiry: () => Promise<void>) {
+  private constructor(clock: Clock, watcher: WardWatcher) {
     this.#clock = clock;
-    this.#afterExpiry = afterExpiry;
+    this.#watcher = watcher;
   }
 
-  /** @param afterExpiry what else is to be undone when the lease has ended and all are thawed */
-  static async open(members: readonly MemberLayers[], clock: Clock, afterExpiry: () => Promise<void>): Promise<Ward> {
-    const ward = new Ward(clock, afterExpiry);
+  static async open(members: readonly MemberLayers[], clock: Clock, watcher: WardWatcher): Promise<Ward> {
+    const ward = new Ward(clock, watcher);
     try {
       for (const layers of members) {
         ward.#members.push({
@@ -61,15 +72,19 @@ export class Ward {
   /** Freezes all, in parallel. On any failure, or past the deadline, all are thawed and it throws. */
   async freeze(deadlineMs: number): Promise<readonly number[]> {
     if (this.#over) throw new Error('the round is over');
-    this.#timer = setTimeout(() => void this.#expire(), Math.max(0, deadlineMs - this.#clock.monotonicMs()));
-    const outcomes = Promise.allSettled(this.#members.map((member) => this.#freezeOne(member)));
+    this.#deadlineMs = deadlineMs;
+    this.#timer = setTimeout(() => void this.#expire(), Math.max(0, this.#leftMs()));
+    const outcomes = Promise.allSettled(this.#members.map((member, place) => this.#freezeOne(member, place)));
     this.#freezing = outcomes;
     const failure = (await outcomes).find((outcome) => outcome.status === 'rejected');
     if (failure) {
-      await this.thaw();
+      await this.#undo();
       throw failure.reason;
     }
-    if (this.#over) throw new Error('the lease ended while the members were being frozen');
+    if (this.#isLate()) {
+      await this.#undo();
+      throw new Error('the lease ended while the members were being frozen');
+    }
     return this.#members.map(({ frozenAtMs }) => frozenAtMs ?? Number.NaN);
   }
 
@@ -103,18 +118,40 @@ export class Ward {
   async #expire(): Promise<void> {
     this.#expired = true;
     try {
-      await this.thaw();
+      await this.#undo();
     } catch {
       // Told to whoever asks for the thaw: nobody waits here.
     }
     // Nor here: what can't be restored now is restored with the next round, or at the next start.
-    await this.#afterExpiry().catch(() => undefined);
+    await this.#watcher.expired().catch(() => undefined);
   }
 
-  async #freezeOne(member: Member): Promise<void> {
-    await member.layers.stop();
+  /** Thaws without having been asked. */
+  async #undo(): Promise<void> {
+    await this.thaw();
+    this.#watcher.free([...this.#members.keys()]);
+  }
+
+  async #freezeOne(member: Member, place: number): Promise<void> {
+    if (this.#isLate()) throw new Error('the lease ended before the freeze');
+    await failpoint('guard.freeze');
+    try {
+      await member.layers.stop();
+    } catch (error) {
+      // Before the rest has ended: somebody else may have it frozen, and must not lose that should we die now.
+      this.#watcher.free([place]);
+      throw error;
+    }
     member.frozenAtMs = this.#clock.monotonicMs();
-    if (this.#over) await this.#thawOne(member);
+    if (this.#isLate()) await this.#thawOne(member);
+  }
+
+  #isLate(): boolean {
+    return this.#over || this.#leftMs() <= 0;
+  }
+
+  #leftMs(): number {
+    return this.#deadlineMs - this.#clock.monotonicMs();
   }
 
   async #thawAll(): Promise<readonly PromiseSettledResult<void>[]> {

@@ -2,130 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { messageOf } from '../../../src/core/errors.ts';
-import type { RoundPlan } from '../../../src/core/round.ts';
-import { makeFilesystem } from '../../../src/host/filesystem.ts';
-import { Lateness } from '../../support/lateness.ts';
 import { NodeProcess } from '../../support/node-process.ts';
-import { Rcu } from '../../support/rcu.ts';
-import { LEASE_MS, members, NODE, type RigOptions, VOLUME_BYTES } from '../../support/rig.ts';
-import { eventually, isRunning, Scratch, thawIfFrozen } from '../../support/scratch.ts';
-
-/** For what must happen at the end of a lease. */
-const SHORT_LEASE_MS = 1500;
-/** What is promised on top of the lease. */
-const GRACE_MS = 1000;
-
-/** Two mounted volumes of an agent in a process of its own, frozen by a round of it. */
-class Window implements AsyncDisposable {
-  readonly scratch: Scratch;
-  readonly rcu: Rcu;
-  readonly lateness: Lateness;
-  readonly mountPoints: readonly string[];
-  readonly plan: RoundPlan;
-  agent: NodeProcess;
-  guard = 0;
-  readonly #resources: AsyncDisposableStack;
-  #startMs = 0;
-
-  private constructor(
-    scratch: Scratch,
-    rcu: Rcu,
-    agent: NodeProcess,
-    mountPoints: readonly string[],
-    plan: RoundPlan,
-    resources: AsyncDisposableStack,
-  ) {
-    this.scratch = scratch;
-    this.rcu = rcu;
-    this.agent = agent;
-    this.mountPoints = mountPoints;
-    this.plan = plan;
-    this.lateness = resources.use(Lateness.watch(scratch));
-    this.#resources = resources;
-  }
-
-  static async open(leaseMs = LEASE_MS): Promise<Window> {
-    await using resources = new AsyncDisposableStack();
-    const rcu = resources.use(await Rcu.lowered());
-    const scratch = resources.use(await Scratch.open());
-    const agent = await NodeProcess.start(scratch, scratch.path('data'), { leaseMs });
-    const ids: string[] = [];
-    const mountPoints: string[] = [];
-    for (const name of ['one', 'two']) {
-      const { id } = await agent.call('create', name, VOLUME_BYTES.ext4);
-      const device = await agent.call('attach', id, { readOnly: false });
-      await makeFilesystem(device.path, 'ext4');
-      await agent.call('setContent', id, { kind: 'filesystem', fsType: 'ext4', identity: 'own' });
-      mountPoints.push(await scratch.mount(name, device.path, 'ext4'));
-      ids.push(id);
-    }
-    const plan = {
-      token: '0123456789abcdef',
-      name: 'group',
-      group: { id: `group-${'a'.repeat(26)}`, name: 'group', volumeIds: ids, parameters: {} },
-      members: members('group', ids),
-      leaseMs,
-      fenced: true,
-    };
-    return new Window(scratch, rcu, agent, mountPoints, plan, resources.move());
-  }
-
-  /** From here on both are frozen. */
-  async freeze(): Promise<void> {
-    await this.agent.call('prepare', this.plan);
-    this.guard = await this.agent.guard();
-    await this.beginFreeze();
-    await this.rcu.expectRaised();
-  }
-
-  async beginFreeze(): Promise<void> {
-    this.#startMs = performance.now();
-    await this.agent.call('freeze', this.plan.token);
-  }
-
-  /** Resolves when all take writes again. @returns how long they were frozen at most, milliseconds */
-  async untilThawed(): Promise<number> {
-    const writers = this.mountPoints.map((mountPoint) => this.scratch.writer(`${mountPoint}/written`));
-    await Promise.all(writers.map(({ done }) => done));
-    return performance.now() - this.#startMs;
-  }
-
-  async expectStillFrozen(): Promise<void> {
-    const writer = this.scratch.writer(`${this.mountPoints[0]}/still-frozen`);
-    await sleep(200);
-    expect(writer.ended).toBe(false);
-  }
-
-  async expectThawedWithinLease(): Promise<void> {
-    const frozenMs = await this.untilThawed();
-    expect(frozenMs - 2 * this.lateness.worstMs).toBeLessThan(this.plan.leaseMs + GRACE_MS);
-  }
-
-  /** As after a crash of the agent: another one opens the same data folder. */
-  async restart(options: RigOptions = {}): Promise<NodeProcess> {
-    this.agent = await NodeProcess.start(this.scratch, this.scratch.path('data'), {
-      leaseMs: this.plan.leaseMs,
-      ...options,
-    });
-    return this.agent;
-  }
-
-  /** Nothing of the round is there, and rounds work. */
-  async expectNothingOfIt(): Promise<void> {
-    expect(await this.agent.call('snapshots')).toEqual([]);
-    await this.rcu.expectPutBack();
-    const volumes = this.plan.members.map(({ volumeId }) => volumeId);
-    const record = await this.agent.call('group', 'another', volumes);
-    expect(record.evidence.map(({ quiescence }) => quiescence)).toEqual(['frozen', 'frozen']);
-    expect(await this.agent.call('snapshots')).toHaveLength(2);
-    for (const mountPoint of this.mountPoints) expect(await thawIfFrozen(mountPoint)).toBe(false);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.agent[Symbol.asyncDispose]();
-    await this.#resources[Symbol.asyncDispose]();
-  }
-}
+import { NODE } from '../../support/rig.ts';
+import { eventually, isRunning } from '../../support/scratch.ts';
+import { SHORT_LEASE_MS, Window } from './frozen-window.ts';
 
 describe('the agent', () => {
   test('is killed: its guard thaws at once, and ends', async () => {
@@ -141,7 +21,7 @@ describe('the agent', () => {
   });
 
   test('is killed with a lease that is long: nobody waits for its end', async () => {
-    await using window = await Window.open(30_000);
+    await using window = await Window.open({ leaseMs: 30_000 });
     await window.freeze();
     await window.agent.kill();
     const frozenMs = await window.untilThawed();
@@ -160,7 +40,7 @@ describe('the agent', () => {
   });
 
   test('is stopped past the lease: its guard thaws, and the agent refuses to cut when it goes on', async () => {
-    await using window = await Window.open(SHORT_LEASE_MS);
+    await using window = await Window.open({ leaseMs: SHORT_LEASE_MS });
     await window.freeze();
     window.agent.stop();
     await window.expectStillFrozen();
@@ -176,7 +56,7 @@ describe('the agent', () => {
   });
 
   test('hangs inside its cut past the lease: the cut is thrown away', async () => {
-    await using window = await Window.open(SHORT_LEASE_MS);
+    await using window = await Window.open({ leaseMs: SHORT_LEASE_MS });
     // Between the first clone and the second.
     await window.agent.call('arm', `snapshot.cut=sleep:${SHORT_LEASE_MS + 500}`);
     await window.freeze();
@@ -190,7 +70,7 @@ describe('the agent', () => {
   });
 
   test('is stopped between cut and thaw, past the lease: the cut is kept only if it was done in time', async () => {
-    await using window = await Window.open(SHORT_LEASE_MS);
+    await using window = await Window.open({ leaseMs: SHORT_LEASE_MS });
     await window.agent.call('arm', `round.cut=sleep:${SHORT_LEASE_MS + 500}`);
     await window.freeze();
     const cut = window.agent.call('cut', window.plan.token);
@@ -203,7 +83,7 @@ describe('the agent', () => {
 });
 
 test('the lease simply ends, because the coordinator never came back', async () => {
-  await using window = await Window.open(SHORT_LEASE_MS);
+  await using window = await Window.open({ leaseMs: SHORT_LEASE_MS });
   await window.freeze();
   await window.expectStillFrozen();
   await window.expectThawedWithinLease();
@@ -239,7 +119,7 @@ describe('the guard', () => {
   });
 
   test('is stopped: the agent thaws after the lease, and ends it', async () => {
-    await using window = await Window.open(SHORT_LEASE_MS);
+    await using window = await Window.open({ leaseMs: SHORT_LEASE_MS });
     await window.freeze();
     process.kill(window.guard, 'SIGSTOP');
     await window.expectThawedWithinLease();
@@ -250,7 +130,7 @@ describe('the guard', () => {
   });
 
   test('is stopped before the freeze: the round fails, and nothing is frozen', async () => {
-    await using window = await Window.open(SHORT_LEASE_MS);
+    await using window = await Window.open({ leaseMs: SHORT_LEASE_MS });
     await window.agent.call('prepare', window.plan);
     process.kill(await window.agent.guard(), 'SIGSTOP');
     await expect(window.agent.call('freeze', window.plan.token)).rejects.toThrow();
@@ -272,7 +152,7 @@ describe('the guard', () => {
 
 describe('both are killed', () => {
   test('and it stays frozen, until the next start thaws it from the journal', async () => {
-    await using window = await Window.open(SHORT_LEASE_MS);
+    await using window = await Window.open({ leaseMs: SHORT_LEASE_MS });
     await window.freeze();
     // Stopped first, so that neither can act on the death of the other.
     window.agent.stop();

@@ -16,7 +16,6 @@ import {
   probeSignature,
   renewIdentity,
 } from '../../../src/host/filesystem.ts';
-import { trimFilesystem } from '../../../src/host/freeze.ts';
 import { attachLoop, detachLoop, resizeLoop } from '../../../src/host/loop.ts';
 import { mount, unmount } from '../../../src/host/mount.ts';
 import { allocatedBytes, growSparseFile } from '../../../src/host/sparse-file.ts';
@@ -59,7 +58,7 @@ describe.each(FS_TYPES)('%s', (fsType) => {
     await using play = await Playground.open();
     const { root } = await play.filesystem('fs', fsType, GiB);
     expect(await allocatedBytes(play.path('fs.img'))).toBeLessThan(150n * MiB);
-    await trimFilesystem(root);
+    await run(['fstrim', root]);
     const empty = await allocatedBytes(play.path('fs.img'));
     await writeFile(`${root}/file`, Buffer.alloc(100 << 20, 7), { flush: true });
     expect(await allocatedBytes(play.path('fs.img'))).toBeGreaterThan(empty + 90n * MiB);
@@ -67,7 +66,7 @@ describe.each(FS_TYPES)('%s', (fsType) => {
     // What was removed is freed in the background, soon but not at once.
     for (let attempt = 0; attempt < 50; attempt++) {
       await run(['sync', '-f', root]);
-      await trimFilesystem(root);
+      await run(['fstrim', root]);
       if ((await allocatedBytes(play.path('fs.img'))) < empty + 20n * MiB) break;
       await sleep(100);
     }

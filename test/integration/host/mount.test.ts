@@ -39,7 +39,12 @@ describe('the mount table', () => {
   test('reads optional fields of any number', () => {
     const line = (optional: string) =>
       `36 35 98:0 /mnt1 /mnt2 rw,noatime ${optional}- ext3 /dev/root rw,errors=continue\n`;
-    for (const optional of ['', 'master:1 ', 'shared:2 master:1 ']) {
+    for (const [optional, peerGroup] of [
+      ['', undefined],
+      ['shared:3 ', 3],
+      ['master:1 ', 1],
+      ['shared:2 master:1 propagate_from:4 ', 1],
+    ] as const) {
       expect(parseMountTable(line(optional))).toEqual([
         {
           mountId: 36,
@@ -48,6 +53,7 @@ describe('the mount table', () => {
           root: '/mnt1',
           mountPoint: '/mnt2',
           options: ['rw', 'noatime'],
+          ...(peerGroup !== undefined && { peerGroup }),
           fsType: 'ext3',
           source: '/dev/root',
           superOptions: ['rw', 'errors=continue'],

@@ -16,11 +16,15 @@ export interface OpenedPool {
   readonly dataDir: string;
 }
 
-/** Opens the pool in the scratch's data folder, also again beside an instance that was dropped as by a crash. */
+/** Opens a pool with a size in the scratch's data folder, also again beside an instance that was dropped as by a crash. */
 export async function openPool(scratch: Scratch, change: Partial<LoopBackendOptions> = {}): Promise<OpenedPool> {
+  return await openPoolIn(change.dataDir ?? scratch.path('data'), { poolBytes: GiB, ...change });
+}
+
+/** Of no size unless one is given. */
+export async function openPoolIn(dataDir: string, change: Partial<LoopBackendOptions> = {}): Promise<OpenedPool> {
   const log = new LogLines();
-  const dataDir = change.dataDir ?? scratch.path('data');
-  const options = { dataDir, poolBytes: GiB, node: NODE, overcommitRatio: 1000, reservePercent: 0, ...change };
+  const options = { dataDir, node: NODE, overcommitRatio: 1000, reservePercent: 0, ...change };
   return { backend: await LoopBackend.open(options, systemClock, log), log, dataDir };
 }
 

@@ -1,16 +1,18 @@
 /** Where a pool is, and that it is found again. */
 import { mkdir, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
+import { renderTables } from '../../../src/app/roles/status.ts';
 import { inspectLoopPool } from '../../../src/backends/loop/inspect.ts';
 import { GiB, MiB } from '../../../src/core/bytes.ts';
+import { run } from '../../../src/host/exec.ts';
 import { filesystemBytes } from '../../../src/host/filesystem.ts';
-import { attachLoop, detachLoop, resizeLoop } from '../../../src/host/loop.ts';
+import { attachLoop, detachLoop, findLoops, resizeLoop } from '../../../src/host/loop.ts';
 import { unmount } from '../../../src/host/mount.ts';
 import { allocatedBytes, createSparseFile } from '../../../src/host/sparse-file.ts';
 import { freeSpace } from '../../../src/host/statfs.ts';
 import { NEVER } from '../../support/rig.ts';
 import { Scratch } from '../../support/scratch.ts';
-import { create, everythingIn, idOf, isThere, openPool } from './playground.ts';
+import { create, everythingIn, idOf, isThere, openPool, openPoolIn } from './playground.ts';
 
 /** As after a reboot: nothing is mounted and nothing attached. */
 async function reboot(scratch: Scratch): Promise<void> {
@@ -92,6 +94,32 @@ describe('on a filesystem that can not reflink', () => {
     expect({ mounted, volumes: volumes.length }).toEqual({ mounted: true, volumes: 1 });
   });
 
+  test('direct I/O that the kernel refuses is told of once, for the pool and for each volume', async () => {
+    await using scratch = await Scratch.open();
+    const first = await openPool(scratch);
+    const { id } = await create(first.backend, 'volume');
+    await first.backend.attach(id, { readOnly: false });
+    expect(first.log.messages()).toEqual([]);
+    await first.backend.detach(id);
+    // The kernel's own switch, as when the file's filesystem could not do it.
+    const image = scratch.path('data/pool/volumes', `${id.split('.')[0]}.img`);
+    await run(['losetup', '--find', '--sector-size', '4096', '--direct-io=off', image]);
+    await run(['losetup', '--direct-io=off', (await findLoops(scratch.path('data/pool.xfs')))[0]?.path ?? '']);
+
+    const { backend, log } = await openPool(scratch);
+    await backend.attach(id, { readOnly: false });
+    await backend.attach(id, { readOnly: false });
+    const told = log.lines.filter(({ message }) => message.includes('direct I/O')).map(({ fields }) => fields);
+    expect(told).toEqual([
+      expect.objectContaining({ pool: scratch.path('data/pool.xfs') }),
+      expect.objectContaining({ volume: id }),
+    ]);
+    const shown = await inspectLoopPool(scratch.path('data'), { overcommitRatio: 1, reservePercent: 0 });
+    expect(shown.device).toMatchObject({ directIo: false });
+    expect(shown.volumes[0]?.devices).toMatchObject([{ directIo: false }]);
+    expect(renderTables(shown, []).match(/\(no direct I\/O\)/g)).toHaveLength(2);
+  });
+
   test('it grows to a new size, in use, and never shrinks', async () => {
     await using scratch = await Scratch.open();
     const { backend } = await openPool(scratch);
@@ -167,7 +195,7 @@ describe.each(['xfs', 'btrfs'] as const)('on %s', (fsType) => {
     await using scratch = await Scratch.open();
     const data = await scratch.filesystem('data', fsType, GiB);
     const mounts = await scratch.mounts();
-    const { backend } = await openPool(scratch, { dataDir: data });
+    const { backend } = await openPoolIn(data);
     expect(await everythingIn(data)).toEqual(['pool', 'pool/cuts', 'pool/trash', 'pool/volumes']);
     expect(await scratch.mounts()).toEqual(mounts);
     const { id } = await create(backend, 'source');
@@ -178,15 +206,35 @@ describe.each(['xfs', 'btrfs'] as const)('on %s', (fsType) => {
       NEVER,
     );
     await backend.attach(idOf('clone'), { readOnly: false });
-    const { backend: later } = await openPool(scratch, { dataDir: data });
+    const { backend: later } = await openPoolIn(data);
     expect((await later.listVolumes({})).items).toHaveLength(3);
     expect(await later.devices(idOf('clone'))).toHaveLength(1);
+  });
+
+  test('a size is not ignored: the pool has a filesystem of its own', async () => {
+    await using scratch = await Scratch.open();
+    const data = await scratch.filesystem('data', fsType, 2n * GiB);
+    const { backend } = await openPoolIn(data, { poolBytes: GiB });
+    expect(await everythingIn(data)).toEqual(['pool', 'pool.xfs', 'pool/cuts', 'pool/trash', 'pool/volumes']);
+    expect((await backend.capacity()).totalBytes).toBeLessThanOrEqual(GiB);
+    await create(backend, 'volume');
+  });
+
+  test('a size is refused for a pool that is a plain folder already', async () => {
+    await using scratch = await Scratch.open();
+    const data = await scratch.filesystem('data', fsType, GiB);
+    await create((await openPoolIn(data)).backend, 'volume');
+    await expect(openPoolIn(data, { poolBytes: GiB })).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(/^pool-size: .* plain folder/),
+    });
+    expect((await (await openPoolIn(data)).backend.listVolumes({})).items).toHaveLength(1);
   });
 
   test('what other files take there is not promised', async () => {
     await using scratch = await Scratch.open();
     const data = await scratch.filesystem('data', fsType, GiB);
-    const { backend } = await openPool(scratch, { dataDir: data, overcommitRatio: 1 });
+    const { backend } = await openPoolIn(data, { overcommitRatio: 1 });
     const before = await backend.capacity();
     await writeFile(`${data}/theirs`, Buffer.alloc(Number(400n * MiB), 1), { flush: true });
     const { freeBytes } = await freeSpace(data);

@@ -38,7 +38,7 @@ export class NodePlayground implements AsyncDisposable {
   private constructor(play: Playground, backend: LoopBackend) {
     this.#play = play;
     this.backend = backend;
-    this.node = new NodeService({ backend });
+    this.node = new NodeService({ backend, dataDir: play.path('data') });
   }
 
   static async open(): Promise<NodePlayground> {

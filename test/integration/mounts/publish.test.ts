@@ -1,6 +1,7 @@
-import { mkdir, open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
-import { FS_TYPES } from '../../../src/core/volume.ts';
+import type { Capability } from '../../../src/core/capability.ts';
+import { FS_TYPES, type FsType } from '../../../src/core/volume.ts';
 import { run } from '../../../src/host/exec.ts';
 import { bindMount } from '../../../src/host/mount.ts';
 import { mountAt } from '../../../src/host/mount-table.ts';
@@ -59,6 +60,61 @@ describe('a filesystem', () => {
     await play.publish(id, 'two', only);
   });
 
+  test('of one writer keeps others out, whatever they ask for', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    const only = { capability: capability(mountAccess(), 'SINGLE_NODE_SINGLE_WRITER') };
+    const shared = { capability: capability(mountAccess(), 'SINGLE_NODE_MULTI_WRITER') };
+    await play.stage(id, only.capability);
+    await play.publish(id, 'one', only);
+    for (const other of [shared, {}, { readOnly: true }]) {
+      await expect(play.publish(id, 'two', other)).rejects.toMatchObject({ code: 'failed-precondition' });
+    }
+    await expect(play.publish(id, 'one', shared)).rejects.toMatchObject({ code: 'already-exists' });
+    await play.publish(id, 'one', only);
+    await play.unpublish(id, 'one');
+    await play.publish(id, 'two', shared);
+    await expect(play.publish(id, 'two', only)).rejects.toMatchObject({ code: 'already-exists' });
+    await expect(play.publish(id, 'one', only)).rejects.toMatchObject({ code: 'failed-precondition' });
+    await play.publish(id, 'one', shared);
+    await play.unpublish(id, 'one');
+    await play.unpublish(id, 'two');
+    await play.unstage(id);
+  });
+
+  test('of one writer that was never mounted keeps nobody out', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    const only = { capability: capability(mountAccess(), 'SINGLE_NODE_SINGLE_WRITER') };
+    const shared = { capability: capability(mountAccess(), 'SINGLE_NODE_MULTI_WRITER') };
+    await play.stage(id);
+    await writeFile(play.path('one'), 'in the way');
+    await expect(play.publish(id, 'one', only)).rejects.toMatchObject({ code: 'failed-precondition' });
+    await play.publish(id, 'two', shared);
+    await rm(play.path('one'));
+    await play.publish(id, 'one', shared);
+    await play.publish(id, 'three', shared);
+  });
+
+  test('shows what is staged: another type or other flags are refused', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    const asked = (fsType?: FsType, flags: readonly string[] = []) => ({
+      capability: capability(mountAccess(fsType, flags)),
+    });
+    await play.stage(id, capability(mountAccess('xfs', ['noatime'])));
+    const others = [asked('ext4', ['noatime']), asked('xfs'), asked(undefined, ['nodev', 'noatime'])];
+    for (const other of others) {
+      await expect(play.publish(id, 'target', other)).rejects.toMatchObject({ code: 'failed-precondition' });
+    }
+    expect(await readdir(play.path())).toEqual(['staging']);
+    await play.publish(id, 'target', asked('xfs', ['noatime']));
+    await play.publish(id, 'target', asked(undefined, ['noatime']));
+    for (const other of others) {
+      await expect(play.publish(id, 'target', other)).rejects.toMatchObject({ code: 'already-exists' });
+    }
+  });
+
   test('is not published before it is staged, nor from elsewhere', async () => {
     await using play = await NodePlayground.open();
     const { id } = await play.create('volume');
@@ -99,6 +155,35 @@ describe('a filesystem', () => {
     await expect(play.unstage(two.id)).rejects.toMatchObject({ code: 'failed-precondition' });
     expect(await mountAt(play.path('target'))).toBeDefined();
     expect(await mountAt(play.path('second'))).toBeDefined();
+  });
+});
+
+describe('where the folders of the CO are seen twice', () => {
+  test.each<[string, Capability]>([
+    ['a filesystem', capability(mountAccess(), 'SINGLE_NODE_SINGLE_WRITER')],
+    ['a block device', capability(block, 'SINGLE_NODE_SINGLE_WRITER')],
+  ])('%s is published once, and taken away from both', async (_, asked) => {
+    await using play = await NodePlayground.open();
+    for (const name of ['kubelet', 'twin']) await mkdir(play.path(name));
+    await run(['mount', '--bind', play.path('kubelet'), play.path('kubelet')]);
+    await run(['mount', '--make-shared', play.path('kubelet')]);
+    await run(['mount', '--bind', play.path('kubelet'), play.path('twin')]);
+    await mkdir(play.path('kubelet', 'staging'));
+    const staging = play.path('kubelet', 'staging');
+    const only = { capability: asked, stagingPath: staging };
+    const { id } = await play.create('volume');
+    await play.stage(id, asked, staging);
+    await play.publish(id, 'kubelet/one', only);
+    expect(await mountAt(play.path('twin', 'one'))).toBeDefined(); // else this test shows nothing
+    await play.publish(id, 'kubelet/one', only);
+    await expect(play.publish(id, 'kubelet/two', only)).rejects.toMatchObject({ code: 'failed-precondition' });
+    await expect(play.unstage(id, staging)).rejects.toMatchObject({ code: 'failed-precondition' });
+    await play.unpublish(id, 'kubelet/one');
+    expect(await mountAt(play.path('twin', 'one'))).toBeUndefined();
+    await play.publish(id, 'kubelet/two', only);
+    await play.unpublish(id, 'kubelet/two');
+    await play.unstage(id, staging);
+    expect(await play.backend.devices(id)).toEqual([]);
   });
 });
 

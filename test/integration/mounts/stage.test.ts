@@ -7,6 +7,7 @@ import { run } from '../../../src/host/exec.ts';
 import { checkFilesystem, makeFilesystem, probeSignature } from '../../../src/host/filesystem.ts';
 import { freezeFilesystem, openForFreeze } from '../../../src/host/freeze.ts';
 import { mountAt } from '../../../src/host/mount-table.ts';
+import { allocatedBytes } from '../../../src/host/sparse-file.ts';
 import { freeSpace } from '../../../src/host/statfs.ts';
 import { block, capability, live, mountAccess, NodePlayground, SIZE } from './node-playground.ts';
 
@@ -107,6 +108,14 @@ describe('what is asked for', () => {
     expect(entry?.superOptions).toContain('data=journal');
   });
 
+  test('another filesystem than is staged is refused as staged otherwise', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume');
+    await play.stage(id, capability(mountAccess('xfs')));
+    await expect(play.stage(id, capability(mountAccess('ext4')))).rejects.toMatchObject({ code: 'already-exists' });
+    await play.stage(id, capability(mountAccess('xfs')));
+  });
+
   test('mount flags that the filesystem does not know are refused, and nothing stays attached', async () => {
     await using play = await NodePlayground.open();
     const { id } = await play.create('volume');
@@ -153,6 +162,22 @@ describe('what is asked for', () => {
 });
 
 describe('formatting', () => {
+  test('ext4 leaves nothing to be cleared later, and takes no room for it', async () => {
+    await using play = await NodePlayground.open();
+    const { id } = await play.create('volume', GiB);
+    await play.stage(id);
+    const [device] = await play.backend.devices(id);
+    const { stdout } = await run(['dumpe2fs', device?.path ?? '']);
+    const groups = stdout.match(/^Group \d+: .*$/gm) ?? [];
+    expect(groups).toHaveLength(8);
+    expect(groups.filter((group) => !group.includes('ITABLE_ZEROED'))).toEqual([]);
+    const image = play.path('..', 'data', 'pool', 'volumes', `${id.split('.')[0]}.img`);
+    expect(await allocatedBytes(image)).toBeLessThan(8n * MiB);
+    await play.unstage(id);
+    const again = await play.backend.attach(id, { readOnly: true });
+    expect(await checkFilesystem(again.path, 'ext4')).toMatchObject({ clean: true });
+  });
+
   test('never happens where blkid finds anything', async () => {
     await using play = await NodePlayground.open();
     const { id } = await play.create('volume');
@@ -180,6 +205,8 @@ describe('formatting', () => {
     await play.stage(id, capability(mountAccess('ext4')));
     const [staged] = await play.backend.devices(id);
     expect(await probeSignature(staged?.path ?? '')).toMatchObject({ type: 'ext4' });
+    // What an earlier attempt has written is not taken for zeros.
+    expect((await run(['dumpe2fs', staged?.path ?? ''])).stdout).toMatch(/^Group (?!.*ITABLE_ZEROED)/m);
   });
 
   test('never happens after a volume was a block device', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { GiB } from '../../../src/core/bytes.ts';
 import { groupId, snapshotId, volumeId } from '../../../src/core/ids.ts';
 import { DRIVER_NAME, TOPOLOGY_KEY } from '../../../src/core/names.ts';
-import { BLOCK, MOUNT, startCsiDriver } from '../support/csi-driver.ts';
+import { BLOCK, MOUNT, startCsiDriver, startingCsiDriver } from '../support/csi-driver.ts';
 
 const V = volumeId('node-a', 'v');
 const rpcs = (reply: { readonly capabilities: readonly { readonly rpc?: { readonly type: string } | null }[] }) =>
@@ -67,11 +67,15 @@ describe('what is offered', () => {
   });
 
   test('while it starts it answers for itself alone', async () => {
-    await using driver = await startCsiDriver();
-    driver.isReady = false;
+    await using driver = await startingCsiDriver();
     expect(await driver.identity.Probe({})).toEqual({ ready: { value: false } });
-    await expect(driver.nodes.NodeGetInfo({})).rejects.toMatchObject({ code: 'unavailable' });
-    driver.isReady = true;
+    expect((await driver.identity.GetPluginInfo({})).name).toBe(DRIVER_NAME);
+    const tooEarly = { code: 'unavailable', message: expect.stringContaining('starting') };
+    await expect(driver.nodes.NodeGetInfo({})).rejects.toMatchObject(tooEarly);
+    await expect(driver.controller.CreateVolume({})).rejects.toMatchObject(tooEarly);
+    await expect(driver.controller.ControllerPublishVolume({})).rejects.toMatchObject(tooEarly);
+    await expect(driver.groups.GroupControllerGetCapabilities({})).rejects.toMatchObject(tooEarly);
+    driver.becomeReady();
     expect(await driver.identity.Probe({})).toEqual({ ready: { value: true } });
     expect(await driver.nodes.NodeGetInfo({})).toEqual({
       nodeId: 'node-a',
@@ -82,8 +86,7 @@ describe('what is offered', () => {
 });
 
 test('volumes, from creation to deletion', async () => {
-  await using driver = await startCsiDriver({ maxVolumesPerNode: 2n ** 53n + 1n });
-  expect((await driver.nodes.NodeGetInfo({})).maxVolumesPerNode).toBe('9007199254740993');
+  await using driver = await startCsiDriver();
   const { volume } = await driver.controller.CreateVolume({
     name: 'v',
     volumeCapabilities: [MOUNT],

@@ -1,6 +1,7 @@
 /** The guard's end of the pipe: whatever comes through it, and however it ends, everything is thawed. */
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
+import { ExpeditedRcu } from '../../../src/fence/guard/expedited-rcu.ts';
 import { Guard, serveGuard } from '../../../src/fence/guard/guard.ts';
 import type { GuardReply, GuardRequest } from '../../../src/fence/guard/protocol.ts';
 
@@ -20,8 +21,9 @@ class FakeGuard extends Guard {
     return await this.#answer(request);
   }
 
-  override async abandon(): Promise<void> {
+  override async abandon(): Promise<readonly string[]> {
     this.abandoned++;
+    return [];
   }
 }
 
@@ -54,7 +56,7 @@ describe('the guard thaws everything', () => {
     const guard = new FakeGuard();
     const { input, served } = serve(guard);
     input.destroy(new Error('ECONNRESET'));
-    await served.catch(() => undefined);
+    expect(await served).toMatchObject({ cause: { message: 'ECONNRESET' } });
     expect(guard.abandoned).toBe(1);
   });
 
@@ -101,7 +103,44 @@ test('answers carry the id of their request, whatever the order they are ready i
 
 test('a round that it does not know is thawed already', async () => {
   const guard = new Guard();
-  expect(await guard.handle({ op: 'thaw', token: 'x' })).toEqual({ op: 'thaw', thawedAtMs: [], heldThroughout: [] });
-  await expect(guard.handle({ op: 'writeback', token: 'x' })).rejects.toThrow('not armed');
-  await expect(guard.handle({ op: 'freeze', token: 'x', deadlineMs: 0 })).rejects.toThrow('not armed');
+  const ask = (request: GuardRequest) => guard.handle(request, () => undefined);
+  expect(await ask({ op: 'thaw', token: 'x' })).toEqual({ op: 'thaw', thawedAtMs: [], heldThroughout: [] });
+  await expect(ask({ op: 'writeback', token: 'x' })).rejects.toThrow('not armed');
+  await expect(ask({ op: 'freeze', token: 'x', deadlineMs: 0 })).rejects.toThrow('not armed');
+});
+
+test('what an agent asks for when it has gone is refused', async () => {
+  const guard = new Guard();
+  const arm = guard.handle({ op: 'arm', token: 'x', members: [] }, () => undefined);
+  expect(await guard.abandon()).toEqual([]);
+  await expect(arm).rejects.toThrow('gone');
+});
+
+test('past its deadline it freezes nothing', async () => {
+  let nowMs = 1000;
+  const guard = new Guard(new ExpeditedRcu(), { monotonicMs: () => nowMs, wallMs: () => 0 });
+  await guard.handle({ op: 'arm', token: 'x', members: [] }, () => undefined);
+  nowMs = 2000;
+  const late = guard.handle({ op: 'freeze', token: 'x', deadlineMs: 1999 }, () => undefined);
+  await expect(late).rejects.toThrow('lease');
+});
+
+test('the signal ends it as the agent would, with everything answered', async () => {
+  let release: () => void = () => undefined;
+  const guard = new FakeGuard(async ({ op }) => {
+    if (op === 'freeze') await new Promise<void>((resolve) => (release = resolve));
+    return { op: 'writeback' };
+  });
+  const input = new PassThrough();
+  const output = new PassThrough({ encoding: 'utf8' });
+  const stop = new AbortController();
+  const served = serveGuard(input, output, guard, stop.signal);
+  input.write(`${JSON.stringify({ id: 7, op: 'freeze', token: 'a', deadlineMs: 0 })}\n`);
+  while (guard.asked.length === 0) await new Promise(setImmediate);
+  stop.abort();
+  while (guard.abandoned === 0) await new Promise(setImmediate);
+  expect(output.read()).toBeNull();
+  release();
+  await served;
+  expect(output.read()).toContain('"id":7');
 });

@@ -1,4 +1,4 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import { FreezeJournal, type JournalEntry } from '../../../src/fence/journal.ts';
@@ -31,7 +31,7 @@ test('what was left half written means nothing: it was not frozen yet', async ()
   expect(await new FreezeJournal(folder.path).list()).toEqual([]);
 });
 
-test.each(['', '{', 'null', '[]', '{"format":2,"token":"a","filesystems":[]}', '{"format":1,"token":"a"}'])(
+test.each(['', '{', 'null', '[]', '{"format":1,"token":"a","members":[]}', '{"format":2,"token":"a"}'])(
   'an entry of %j is reported by name, and never passed over: something may be frozen',
   async (text) => {
     await using folder = await temporaryFolder();
@@ -51,4 +51,15 @@ test('recovery of filesystems that are no longer mounted finds nothing, and empt
   await journal.write(ENTRY);
   expect(await recoverFrozen(journal)).toEqual([]);
   expect(await journal.list()).toEqual([]);
+});
+
+test('an entry from before the machine was last started is of no concern: no freeze outlives that', async () => {
+  await using folder = await temporaryFolder();
+  const journal = new FreezeJournal(folder.path);
+  await journal.write({ ...ENTRY, rcuExpedited: 0 });
+  const file = path.join(folder.path, `${ENTRY.token}.json`);
+  await writeFile(file, (await readFile(file, 'utf8')).replace(/"bootId":"[^"]+"/, '"bootId":"another"'));
+  expect(await journal.list()).toEqual([]);
+  expect(await recoverFrozen(journal)).toEqual([]);
+  expect(await readdir(folder.path)).toEqual([]);
 });

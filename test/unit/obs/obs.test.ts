@@ -21,6 +21,14 @@ test('the logger blanks secret fields, also those that a caller forgot', () => {
   expect(lines[1]).toContain('9223372036854775808');
 });
 
+test('the logger shows what went wrong first, and what failed in the clean-up', () => {
+  const lines: string[] = [];
+  const logger = createLogger({ level: 'info', secretFields: [], output: { write: (line) => void lines.push(line) } });
+  logger.error({ err: new SuppressedError(new Error('busy'), new Error('no such volume')) }, 'failed');
+  const { err } = JSON.parse(lines[0] ?? '') as { readonly err: unknown };
+  expect(err).toMatchObject({ message: 'no such volume', cleanUp: [{ message: 'busy' }] });
+});
+
 test('metrics are served with what they measured', async () => {
   const metrics = new PrometheusMetrics();
   let ready = false;

@@ -96,6 +96,7 @@ export class FolderDriver implements AsyncDisposable {
     const service = (type: 'CONTROLLER_SERVICE' | 'GROUP_CONTROLLER_SERVICE') => ({ service: { type } });
     const groups = (this.#options.groups ?? true) ? [service('GROUP_CONTROLLER_SERVICE')] : [];
     return {
+      Probe: async () => ({}),
       GetPluginInfo: async () => ({ name: 'folder.test', vendorVersion: '1.2.3' }),
       GetPluginCapabilities: async () => ({ capabilities: [service('CONTROLLER_SERVICE'), ...groups] }),
     };

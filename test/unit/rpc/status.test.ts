@@ -26,6 +26,12 @@ test.each(CODES)('%s is %d, both ways', (code, grpcCode) => {
   expect(statusName(error)).toBe(status[grpcCode]);
 });
 
+test('a clean-up that failed too does not hide what the caller did wrong', () => {
+  const thrown = new SuppressedError(new Error('device is busy'), new DriverError('not-found', 'no such volume'));
+  expect(toStatus(thrown, context)).toEqual({ code: 5, details: 'no such volume' });
+  expect(statusName(thrown)).toBe('NOT_FOUND');
+});
+
 test('an internal error of ours says what it is, and where the log has more', () => {
   const wire = toStatus(new DriverError('internal', 'pool is odd'), context);
   expect(wire).toEqual({ code: status.INTERNAL, details: 'pool is odd (request abc123)' });

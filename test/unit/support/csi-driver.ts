@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { CsiOptions } from '../../../src/csi/options.ts';
-import { CSI_PROTO, csiInterceptors, csiServices } from '../../../src/csi/services.ts';
+import { CSI_PROTO, csiInterceptors, csiServices, startingServices } from '../../../src/csi/services.ts';
 import { RoundCoordinator } from '../../../src/fence/coordinator.ts';
 import type { ControllerDefinition } from '../../../src/gen/csi/v1/Controller.ts';
 import type { GroupControllerDefinition } from '../../../src/gen/csi/v1/GroupController.ts';
@@ -27,38 +27,38 @@ export interface CsiDriver extends AsyncDisposable {
   readonly controller: RpcClient<ControllerDefinition>;
   readonly groups: RpcClient<GroupControllerDefinition>;
   readonly nodes: RpcClient<NodeDefinition>;
-  isReady: boolean;
+  /** Ends its start. */
+  becomeReady(): void;
 }
 
-/** The whole driver on a real socket, over a node in memory. */
-export async function startCsiDriver(options: Partial<CsiOptions> = {}): Promise<CsiDriver> {
+/** The whole driver on a real socket, over a node in memory; while it starts, until it is told. */
+export async function startingCsiDriver(options: Partial<CsiOptions> = {}): Promise<CsiDriver> {
   await using resources = new AsyncDisposableStack();
   const folder = resources.use(await temporaryFolder());
   const directory = new FakeDirectory('node-a');
   const node = new FakeNode(directory.agent('node-a'));
   const [logger, metrics] = [new MemoryLogger(), new MemoryMetrics()];
-  const state = { isReady: true };
-  const ready = () => state.isReady;
+  let isReady = false;
+  const ready = () => isReady;
   const rounds = new RoundCoordinator(directory, 1000, UNOBSERVED);
   const path = join(folder.path, 'csi.sock');
-  resources.use(
-    await serve({
-      address: { kind: 'unix', path },
-      services: csiServices({
-        volumes: new VolumeService(directory),
-        snapshots: new SnapshotService(directory, rounds),
-        groups: new GroupService(directory, rounds),
-        node,
-        options: { node: 'node-a', version: '1.2.3', health: false, snapshotTopology: false, ready, ...options },
-      }),
-      interceptors: csiInterceptors({ logger, metrics, ready }),
-      drainMs: 100,
-    }),
+  const about = { node: 'node-a', version: '1.2.3', health: false, snapshotTopology: false, ready, ...options };
+  const interceptors = csiInterceptors({ logger, metrics });
+  const server = resources.use(
+    await serve({ address: { kind: 'unix', path }, services: startingServices(about), interceptors, drainMs: 100 }),
   );
+  const becomeReady = () => {
+    isReady = true;
+    const volumes = new VolumeService(directory);
+    const snapshots = new SnapshotService(directory, rounds);
+    const groups = new GroupService(directory, rounds);
+    server.replace(csiServices({ volumes, snapshots, groups, node, options: about }), interceptors);
+  };
   const channel = resources.use(connect(`unix://${path}`));
   const proto = loadProto(CSI_PROTO);
   const owned = resources.move();
-  return Object.assign(state, {
+  return {
+    becomeReady,
     directory,
     node,
     logger,
@@ -69,7 +69,14 @@ export async function startCsiDriver(options: Partial<CsiOptions> = {}): Promise
     groups: channel.client<GroupControllerDefinition>(proto.service('csi.v1.GroupController')),
     nodes: channel.client<NodeDefinition>(proto.service('csi.v1.Node')),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  });
+  };
+}
+
+/** The same, ready. */
+export async function startCsiDriver(options: Partial<CsiOptions> = {}): Promise<CsiDriver> {
+  const driver = await startingCsiDriver(options);
+  driver.becomeReady();
+  return driver;
 }
 
 export const MOUNT = { mount: {}, accessMode: { mode: 'SINGLE_NODE_WRITER' } } as const;
