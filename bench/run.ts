@@ -7,6 +7,7 @@ import { cpus, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { requireRoot } from '../src/host/privileges.ts';
+import { cluster } from './cluster.ts';
 import { fence } from './fence.ts';
 import { io } from './io.ts';
 import { rpc } from './rpc.ts';
@@ -15,7 +16,7 @@ import type { BenchOptions, Part, Section } from './support/part.ts';
 import { renderSection } from './support/render.ts';
 import { openScratch } from './support/scratch.ts';
 
-const PARTS: readonly Part[] = [fence, size, rpc, io];
+const PARTS: readonly Part[] = [fence, cluster, size, rpc, io];
 
 const USAGE = `npm run bench -- [part...] [options]
 

@@ -39,8 +39,9 @@ export async function openTemporaryRun(): Promise<TemporaryRun> {
   await using resources = new AsyncDisposableStack();
   await mkdir(PARENT, { recursive: true, mode: 0o700 });
   const folder = await mkdtemp(path.join(PARENT, 'run-'));
-  resources.defer(() => removeRun(folder));
+  // Held until the end: what is being removed is nobody else's to clean up.
   resources.use(await lockFile(path.join(folder, 'owner')));
+  resources.defer(() => removeRun(folder));
   const workFolder = path.join(folder, 'work');
   await mkdir(workFolder);
   const owned = resources.move();

@@ -25,41 +25,63 @@ const KINDS = ['is killed', 'has its guard killed', 'stops for longer than the l
 const NODES = ['node-1', 'node-2'] as const;
 const CONTROLLER = 'controller-1';
 
-export interface Fault {
-  /** The failpoint, and the process that is at it. */
-  readonly step: string;
-  readonly at: string;
+export interface Strike {
   readonly victim: string;
   readonly kind: (typeof KINDS)[number];
 }
+
+export interface Fault extends Strike {
+  /** The failpoint, and the process that is at it. */
+  readonly step: string;
+  readonly at: string;
+}
+
+export const STRIKES: readonly Strike[] = [CONTROLLER, ...NODES].flatMap((victim) =>
+  KINDS.filter((kind) => victim !== CONTROLLER || kind !== 'has its guard killed').map((kind) => ({ victim, kind })),
+);
 
 /** Every fault of every process at every step. */
 export const FAULTS: readonly Fault[] = [
   ...NODE_STEPS.flatMap((step) => NODES.map((at) => ({ step, at }))),
   ...CONTROLLER_STEPS.map((step) => ({ step, at: CONTROLLER })),
-].flatMap(({ step, at }) =>
-  [CONTROLLER, ...NODES].flatMap((victim) =>
-    KINDS.filter((kind) => victim !== CONTROLLER || kind !== 'has its guard killed').map((kind) => ({
-      step,
-      at,
-      victim,
-      kind,
-    })),
-  ),
-);
+].flatMap((where) => STRIKES.map((strike) => ({ ...where, ...strike })));
 
 let groups = 0;
 
+/** A group snapshot meets the fault where it is at that step. */
+export async function meet(world: ClusterWorld, { step, at, ...strike }: Fault): Promise<void> {
+  await endure(world, async (name) => {
+    const { cluster } = world;
+    cluster.arm(at, `${step}=stop`);
+    const code = codeOf(world.group(name));
+    await cluster.stopped(at);
+    cluster.arm(at, '');
+    await hit(world, strike, at);
+    return await code;
+  });
+}
+
+/** A group snapshot meets the fault so many milliseconds after its call, wherever it is then. */
+export async function meetAfter(world: ClusterWorld, ms: number, strike: Strike): Promise<void> {
+  await endure(world, async (name) => {
+    const code = codeOf(world.group(name));
+    await sleep(ms);
+    await hit(world, strike);
+    return await code;
+  });
+}
+
 /**
- * A group snapshot meets the fault; then everybody is well again. Nothing was frozen for too long, the group is there
- * whole or not at all, the same call again gives a right answer, and after a deletion nothing is left on any node.
+ * A group snapshot is struck; then everybody is well again. Nothing was frozen for too long, the group is there whole or
+ * not at all, the same call again gives a right answer, and after a deletion nothing is left on any node.
+ * @param struck takes the group snapshot of this name; @returns the code of its call
  */
-export async function meet(world: ClusterWorld, fault: Fault): Promise<void> {
+async function endure(world: ClusterWorld, struck: (name: string) => Promise<string>): Promise<void> {
   const { cluster, writers } = world;
   const before = await world.footprint();
   const name = `group-${++groups}`;
   writers.longestStall();
-  const code = await during(world, name, fault);
+  const code = await struck(name);
   await cluster.restart();
   await writers.expectWriting();
   writers.expectNoStall(LEASE_MS + AFTER_LEASE_MS);
@@ -72,38 +94,35 @@ export async function meet(world: ClusterWorld, fault: Fault): Promise<void> {
   await world.settled(before);
 }
 
-/** @returns the code of the call */
-async function during(world: ClusterWorld, name: string, { step, at, victim, kind }: Fault): Promise<string> {
+/** @param stopped a process that goes on once the victim is hit */
+async function hit(world: ClusterWorld, { victim, kind }: Strike, stopped?: string): Promise<void> {
   const { cluster } = world;
-  cluster.arm(at, `${step}=stop`);
-  const call = codeOf(world.group(name));
-  await cluster.stopped(at);
-  cluster.arm(at, '');
+  const { host } = cluster.member(victim);
+  const goOn = () => stopped !== undefined && cluster.proceed(stopped);
   switch (kind) {
     case 'is killed':
       await cluster.kill(victim);
-      cluster.proceed(at);
+      goOn();
       break;
     case 'has its guard killed': {
       const guard = await world.guardOf(victim);
       if (guard !== undefined) await end(guard);
-      cluster.proceed(at);
+      goOn();
       break;
     }
     case 'stops for longer than the lease':
       cluster.halt(victim);
-      if (victim !== at) cluster.proceed(at);
+      if (victim !== stopped) goOn();
       await sleep(LEASE_MS + AFTER_LEASE_MS);
       cluster.proceed(victim);
       break;
     case 'is cut off':
-      await cluster.member(victim).host.cutOff();
-      cluster.proceed(at);
+      await host.cutOff();
+      goOn();
       await sleep(LEASE_MS + AFTER_LEASE_MS);
-      await cluster.member(victim).host.rejoin();
+      await host.rejoin();
       break;
   }
-  return await call;
 }
 
 async function expectRetry(world: ClusterWorld, name: string): Promise<void> {
