@@ -147,22 +147,6 @@ function checkMembers(node: NodeName, group: GroupIntent, members: readonly Roun
   }
 }
 
-const DECISIONS = { committed: 'COMMITTED', aborted: 'ABORTED', pending: 'PENDING' } as const satisfies Record<
-  Decision,
-  string
->;
-
-export function writeDecision(decision: Decision): (typeof DECISIONS)[Decision] {
-  return DECISIONS[decision];
-}
-
-/** A value of a later protocol arrives as a number. */
-export function readDecision(field: string, wire: unknown): Decision {
-  const decision = (Object.keys(DECISIONS) as Decision[]).find((each) => DECISIONS[each] === wire);
-  if (!decision) throw invalidArgument(field, `${String(wire)} is not known here`);
-  return decision;
-}
-
 export function writePart({ token, group }: SealedPart): Wire<WirePart> {
   return { token, group: writeIntent(group) };
 }
