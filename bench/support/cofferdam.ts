@@ -21,6 +21,12 @@ export function serveCommand({ main, dataDir, flags = [] }: ServeOptions): (endp
   ];
 }
 
+export function controllerCommand(flags: readonly string[]): (endpoint: string) => readonly string[] {
+  return (endpoint) => [
+    ...[process.execPath, SOURCES, 'controller', '--endpoint', endpoint, '--log-level', 'warn', ...flags],
+  ];
+}
+
 /** What `npm run build` makes, in a folder of its own, with what a package has beside it. @returns its main.js */
 export function buildCofferdam(folder: string): string {
   mkdirSync(folder, { recursive: true });

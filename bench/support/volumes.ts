@@ -1,9 +1,9 @@
 /** Volumes of our driver, brought onto this node through CSI, and where their images are. */
 import path from 'node:path';
 import type { Bytes } from '../../src/core/bytes.ts';
+import { mapLimited } from '../../src/core/concurrency.ts';
 import { parseId } from '../../src/core/ids.ts';
 import { Cleanup } from '../../src/prove/cleanup.ts';
-import { mapLimited } from '../../src/prove/concurrency.ts';
 import type { CsiClient } from '../../src/prove/csi-client.ts';
 import { describeDriver, describeNode } from '../../src/prove/driver.ts';
 import { VolumeCalls } from '../../src/prove/volumes.ts';

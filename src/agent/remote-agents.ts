@@ -2,6 +2,7 @@
 import { DriverError } from '../core/errors.ts';
 import type { NodeName } from '../core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
+import { compareIds } from '../core/sorted-index.ts';
 import type { LinkParts } from './agent-client.ts';
 import { RemoteAgent } from './remote-agent.ts';
 
@@ -16,6 +17,7 @@ interface Entry {
 export class RemoteAgents implements NodeDirectory, Disposable {
   readonly #link: LinkParts;
   #entries: ReadonlyMap<NodeName, Entry> = new Map();
+  #nodes: readonly NodeName[] = [];
 
   constructor(link: LinkParts) {
     this.#link = link;
@@ -35,6 +37,7 @@ export class RemoteAgents implements NodeDirectory, Disposable {
       after.set(node, stays ? known : { address, agent: new RemoteAgent({ node, address }, this.#link) });
     }
     this.#entries = after;
+    this.#nodes = [...after.keys()].sort(compareIds);
     for (const [node, entry] of before) if (after.get(node) !== entry) entry.agent[Symbol.dispose]();
   }
 
@@ -44,8 +47,12 @@ export class RemoteAgents implements NodeDirectory, Disposable {
     return entry.agent;
   }
 
+  has(node: NodeName): boolean {
+    return this.#entries.has(node);
+  }
+
   nodes(): readonly NodeName[] {
-    return [...this.#entries.keys()];
+    return this.#nodes;
   }
 
   [Symbol.dispose](): void {

@@ -32,6 +32,7 @@ export async function openStaticDirectory(
   const owned = resources.move();
   return {
     agent: (node) => agents.agent(node),
+    has: (node) => agents.has(node),
     nodes: () => agents.nodes(),
     [Symbol.dispose]: () => owned[Symbol.dispose](),
   };

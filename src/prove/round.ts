@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mapLimited } from '../core/concurrency.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Cleanup } from './cleanup.ts';
-import { mapLimited } from './concurrency.ts';
 import type { Progress } from './events.ts';
 import { judge, type Violation, type WriterFacts } from './judge.ts';
 import { ordersOf, type RoundOrders } from './orders.ts';

@@ -4,9 +4,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
+import { mapLimited } from '../core/concurrency.ts';
 import { DRIVER_NAME } from '../core/names.ts';
 import type { Cleanup, CleanupScope } from './cleanup.ts';
-import { mapLimited } from './concurrency.ts';
 import type { CsiClient } from './csi-client.ts';
 import { type DriverFacts, describeNode } from './driver.ts';
 import type { Progress } from './events.ts';

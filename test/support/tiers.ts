@@ -34,6 +34,7 @@ export const TIERS: readonly Tier[] = [
   jestTier('prove', true),
   jestTier('fault', true),
   jestTier('cluster', true),
+  jestTier('scale', false),
   { name: 'vm', needsRoot: true, soak: true, run: runVmTier },
   { name: 'lvm-soak', needsRoot: true, soak: true, run: ({ signal }) => runLvmSoakTier(signal) },
   { ...jestTier('soak', true), soak: true },

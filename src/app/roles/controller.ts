@@ -30,7 +30,7 @@ async function composeOverLink(
   const { logger, resources } = surroundings;
   const link = await openLink(options, surroundings);
   const directory = resources.use(await openStaticDirectory(source, link, logger));
-  const nodes = directory.nodes();
+  const nodes = directory.nodes().length;
   return { parts: { controller: composeController(directory, options, surroundings) }, facts: { nodes } };
 }
 

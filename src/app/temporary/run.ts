@@ -8,7 +8,7 @@
  */
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { hasCode } from '../../core/errors.ts';
+import { hasCode, isErrno } from '../../core/errors.ts';
 import type { Logger } from '../../core/observe.ts';
 import { FreezeJournal } from '../../fence/journal.ts';
 import { recoverFrozen } from '../../fence/recovery.ts';
@@ -62,6 +62,7 @@ export async function sweepAbandonedRuns(log: Logger): Promise<void> {
       log.warn({ folder }, 'cleaning up after a run that was killed');
       await removeRun(folder);
     } catch (error) {
+      if (isErrno(error, 'ENOENT')) continue; // somebody else has removed it
       if (!hasCode(error, 'failed-precondition')) throw error; // locked: that run goes on, or is still in use
       log.debug({ folder, err: error }, 'left a temporary run alone');
     }

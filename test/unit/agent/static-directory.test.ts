@@ -84,7 +84,8 @@ describe('a file of nodes', () => {
     const [a, b] = [directory.agent('a'), directory.agent('b')];
     await set.write('c=127.0.0.1:3\na=127.0.0.1:1\nb=127.0.0.1:22');
     await until(() => directory.nodes().length === 3);
-    expect(directory.nodes()).toEqual(['c', 'a', 'b']);
+    expect(directory.nodes()).toEqual(['a', 'b', 'c']);
+    expect(['a', 'c', 'd'].map((node) => directory.has(node))).toEqual([true, true, false]);
     expect(directory.agent('a')).toBe(a);
     expect(directory.agent('b')).not.toBe(b);
   });
