@@ -4,7 +4,7 @@ import type { Bytes } from '../../src/core/bytes.ts';
 import { parseId } from '../../src/core/ids.ts';
 import { Cleanup } from '../../src/prove/cleanup.ts';
 import { mapLimited } from '../../src/prove/concurrency.ts';
-import { describeDriver } from '../../src/prove/driver.ts';
+import { describeDriver, describeNode } from '../../src/prove/driver.ts';
 import { VolumeCalls } from '../../src/prove/volumes.ts';
 import type { DriverProcess } from './driver-process.ts';
 
@@ -28,7 +28,7 @@ export async function mountVolumes(
     await cleanup.run();
   });
   const driver = await describeDriver(client, signal);
-  const calls = new VolumeCalls(client, driver, {}, folder);
+  const calls = new VolumeCalls(client, driver, await describeNode(client, driver, signal), {}, folder);
   const access = { kind: 'mount', fsType: 'ext4' } as const;
   const indexes = Array.from({ length: count }, (_, index) => index);
   return await mapLimited(indexes, 4, async (index) => {
