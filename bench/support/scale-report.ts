@@ -66,7 +66,9 @@ export function sizeSection(sizes: readonly number[], rows: readonly SizeRow[]):
       times(values.at(-1) ?? Number.NaN, values[0] ?? Number.NaN),
     ]),
     aims: [],
-    notes: ['A connection that nobody uses is let go after a minute.'],
+    notes: [
+      'Memory that the interpreter had once it keeps: with 10 nodes as with 1000 it does not tell what is needed.',
+    ],
     data: rows,
   };
 }

@@ -23,8 +23,6 @@ const OPTIONS = {
   // A server that has gone without a word is noticed by its silence; but not an event loop that is busy for a moment.
   'grpc.keepalive_time_ms': 1000,
   'grpc.keepalive_timeout_ms': 3000,
-  // One that nobody uses takes a quarter of a MiB, and there may be a thousand.
-  'grpc.client_idle_timeout_ms': 60_000,
   // A connection of our own, and straight to its address.
   'grpc.use_local_subchannel_pool': 1,
   'grpc.enable_http_proxy': 0,
