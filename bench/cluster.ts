@@ -2,9 +2,9 @@
  * What it costs to keep the fence over a network: the window of the same number of volumes over more and more agents,
  * beside a driver that is controller and node in one, in the same run.
  */
-import { startTemporaryCluster } from '../src/app/temporary-cluster.ts';
-import { startTemporaryDriver, type TemporaryDriver } from '../src/app/temporary-driver.ts';
-import { sweepAbandonedRuns } from '../src/app/temporary-run.ts';
+import { startTemporaryCluster } from '../src/app/temporary/cluster.ts';
+import { startTemporaryDriver, type TemporaryDriver } from '../src/app/temporary/driver.ts';
+import { sweepAbandonedRuns } from '../src/app/temporary/run.ts';
 import { MiB } from '../src/core/bytes.ts';
 import { readRcuExpedited, writeRcuExpedited } from '../src/host/rcu.ts';
 import { createLogger } from '../src/obs/logger.ts';

@@ -94,7 +94,9 @@ export function agentHandlers(agent: NodeAgent, version: string): Handlers<Agent
       await agent.abort(tokenOf(token), signal);
       return {};
     },
-    Settle: async ({ token }, { signal }) => ({ decision: writeDecision(await agent.settle(tokenOf(token), signal)) }),
+    Settle: async ({ token }, { signal }) => ({
+      decision: writeDecision(await agent.settle(tokenOf(token), signal)),
+    }),
     SealedParts: async (_request, { signal }) => ({ parts: (await agent.sealedParts(signal)).map(writePart) }),
   };
 }

@@ -17,7 +17,8 @@ import { readVolume, writeSpec } from './wire/volume.ts';
 
 /** Longest that calls may take, milliseconds, whatever their callers are ready to wait. */
 const LOOK_MS = 10_000;
-const LIST_MS = 60_000;
+/** Of as many items as there are. */
+const LIST_MS = 300_000;
 /** A copy may have to be made, or an image deleted. */
 const CHANGE_MS = 60_000;
 const PREPARE_MS = 40_000;

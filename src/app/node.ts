@@ -9,7 +9,7 @@ import { VolumeService } from '../volumes/volume-service.ts';
 import { openStorage, STORAGE_OPTIONS } from './driver.ts';
 import type { OptionValues } from './options.ts';
 import type { Service, Surroundings } from './service.ts';
-import { sweepAbandonedRuns } from './temporary-run.ts';
+import { sweepAbandonedRuns } from './temporary/run.ts';
 
 export const NODE_OPTIONS = STORAGE_OPTIONS;
 

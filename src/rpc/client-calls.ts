@@ -3,10 +3,7 @@ import {
   type Client as GrpcClient,
   Metadata,
   type ServiceError,
-  type StatusObject,
-  status,
 } from '@grpc/grpc-js';
-import { DriverError } from '../core/errors.ts';
 import type { LoadedService } from './proto.ts';
 import { fromStatus } from './status.ts';
 import type { CallOf, ReplyOf, RpcName } from './types.ts';
@@ -89,10 +86,6 @@ async function* stream(
     new Metadata(),
     deadlineIn(timeoutMs),
   );
-  let ended: StatusObject | undefined;
-  call.once('status', (last) => {
-    ended = last;
-  });
   // The loop below hears of errors; this is for the one that comes of a cancel after it.
   call.on('error', () => undefined);
   const onAbort = () => call.cancel();
@@ -107,8 +100,6 @@ async function* stream(
     // Of one that has ended: nothing happens.
     call.cancel();
   }
-  // Half a list would be read as things deleted.
-  if (ended?.code !== status.OK) throw new DriverError('unavailable', `${path} ended before its last message`);
 }
 
 function isServiceError(error: unknown): error is ServiceError {

@@ -2,7 +2,7 @@
 import { readdir, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { TemporaryProcess } from '../../src/app/temporary-process.ts';
+import { TemporaryProcess } from '../../src/app/temporary/process.ts';
 import { GiB } from '../../src/core/bytes.ts';
 import { TOPOLOGY_KEY } from '../../src/core/names.ts';
 import { persist } from '../../src/prove/csi-client.ts';

@@ -7,8 +7,8 @@ import {
   type ClusterOptions,
   startTemporaryCluster,
   type TemporaryCluster,
-} from '../../src/app/temporary-cluster.ts';
-import { sweepAbandonedRuns } from '../../src/app/temporary-run.ts';
+} from '../../src/app/temporary/cluster.ts';
+import { sweepAbandonedRuns } from '../../src/app/temporary/run.ts';
 import { GiB } from '../../src/core/bytes.ts';
 import { type Csi, connectTo } from './csi.ts';
 import { DelayedLink } from './delayed-link.ts';

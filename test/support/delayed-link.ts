@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import type { ClusterOptions } from '../../src/app/temporary-cluster.ts';
+import type { ClusterOptions } from '../../src/app/temporary/cluster.ts';
 
 const FIRST_PORT = 20_000;
 

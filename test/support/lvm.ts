@@ -4,7 +4,9 @@ import path from 'node:path';
 /** Runs one command of LVM with the configuration that a driver has in its data folder. @returns what it said */
 export function lvm(dataDir: string, ...argv: readonly string[]): string {
   const env = { ...process.env, LVM_SYSTEM_DIR: path.join(dataDir, 'lvm'), DM_DISABLE_UDEV: '1' };
-  const format = argv[0] === 'lvs' ? ['--reportformat', 'basic', '--noheadings'] : [];
+  // The driver's configuration is for programs.
+  const plain = ['--reportformat', 'basic', '--noheadings', '--config', 'log/report_command_log=0'];
+  const format = argv[0] === 'lvs' ? plain : [];
   return execFileSync('lvm', [...argv, ...format], { env, encoding: 'utf8', stdio: 'pipe' }).trim();
 }
 

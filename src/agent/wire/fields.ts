@@ -4,7 +4,7 @@
  */
 import type { Bytes } from '../../core/bytes.ts';
 import { invalidArgument } from '../../core/errors.ts';
-import { type NodeName, type ParsedId, parseId } from '../../core/ids.ts';
+import { type NodeName, nodeOf, type ParsedId } from '../../core/ids.ts';
 import type { RoundToken } from '../../core/round.ts';
 
 /** CSI specification, "Size Limits"; the CSI edge holds its callers to the same. */
@@ -20,15 +20,20 @@ export function required<T>(field: string, message: T | null | undefined): T {
 
 /** An id of this kind, on any node. */
 export function readId(field: string, kind: ParsedId['kind'], id: string): string {
-  if (parseId(id)?.kind !== kind) throw invalidArgument(field, `${shown(id)} is no id of a ${kind}`);
+  nodeIn(field, kind, id);
   return id;
 }
 
 /** An id of something on this node. */
 export function readIdOn(node: NodeName, field: string, kind: ParsedId['kind'], id: string): string {
-  readId(field, kind, id);
-  if (parseId(id)?.node !== node) throw invalidArgument(field, `${shown(id)} is not on node ${node}`);
+  if (nodeIn(field, kind, id) !== node) throw invalidArgument(field, `${shown(id)} is not on node ${node}`);
   return id;
+}
+
+function nodeIn(field: string, kind: ParsedId['kind'], id: string): NodeName {
+  const node = nodeOf(kind, id);
+  if (node === undefined) throw invalidArgument(field, `${shown(id)} is no id of a ${kind}`);
+  return node;
 }
 
 export function readNode(expected: NodeName, field: string, node: string): NodeName {

@@ -30,6 +30,7 @@ export function writeCapacity(capacity: PoolCapacity): Wire<CapacityResponse> {
     freeBytes: String(capacity.freeBytes),
     promisedBytes: String(capacity.promisedBytes),
     availableBytes: String(capacity.availableBytes),
+    ...(capacity.metadataUsedShare !== undefined && { metadataUsedShare: capacity.metadataUsedShare }),
   };
 }
 
@@ -39,5 +40,6 @@ export function readCapacity(wire: CapacityResponse__Output): PoolCapacity {
     freeBytes: BigInt(wire.freeBytes),
     promisedBytes: BigInt(wire.promisedBytes),
     availableBytes: BigInt(wire.availableBytes),
+    ...(wire.metadataUsedShare !== undefined && { metadataUsedShare: wire.metadataUsedShare }),
   };
 }

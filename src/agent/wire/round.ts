@@ -38,19 +38,33 @@ const QUIESCENCES = {
   unfenced: 'UNFENCED',
 } as const satisfies Record<Quiescence, string>;
 
-const QUIESCENCE_OF = new Map<unknown, Quiescence>(
-  (Object.keys(QUIESCENCES) as Quiescence[]).map((quiescence) => [QUIESCENCES[quiescence], quiescence]),
-);
+const DECISIONS = {
+  committed: 'COMMITTED',
+  aborted: 'ABORTED',
+  pending: 'PENDING',
+} as const satisfies Record<Decision, string>;
 
 export function writeQuiescence(quiescence: Quiescence): (typeof QUIESCENCES)[Quiescence] {
   return QUIESCENCES[quiescence];
 }
 
-/** A value of a later protocol arrives as a number. */
 export function readQuiescence(field: string, wire: unknown): Quiescence {
-  const quiescence = QUIESCENCE_OF.get(wire);
-  if (!quiescence) throw invalidArgument(field, `${String(wire)} is not known here`);
-  return quiescence;
+  return readValue(field, QUIESCENCES, wire);
+}
+
+export function writeDecision(decision: Decision): (typeof DECISIONS)[Decision] {
+  return DECISIONS[decision];
+}
+
+export function readDecision(field: string, wire: unknown): Decision {
+  return readValue(field, DECISIONS, wire);
+}
+
+/** A value of a later protocol arrives as a number. */
+function readValue<T extends string>(field: string, values: Readonly<Record<T, string>>, wire: unknown): T {
+  const found = (Object.keys(values) as T[]).find((value) => values[value] === wire);
+  if (found === undefined) throw invalidArgument(field, `${String(wire)} is not known here`);
+  return found;
 }
 
 export function writeEvidence(evidence: MemberEvidence): Wire<WireEvidence> {
@@ -131,22 +145,6 @@ function checkMembers(node: NodeName, group: GroupIntent, members: readonly Roun
   if (asked.size !== own.size || asked.difference(own).size > 0) {
     throw invalidArgument('members', "must be the group's members on this node");
   }
-}
-
-const DECISIONS = { committed: 'COMMITTED', aborted: 'ABORTED', pending: 'PENDING' } as const satisfies Record<
-  Decision,
-  string
->;
-
-export function writeDecision(decision: Decision): (typeof DECISIONS)[Decision] {
-  return DECISIONS[decision];
-}
-
-/** A value of a later protocol arrives as a number. */
-export function readDecision(field: string, wire: unknown): Decision {
-  const decision = (Object.keys(DECISIONS) as Decision[]).find((each) => DECISIONS[each] === wire);
-  if (!decision) throw invalidArgument(field, `${String(wire)} is not known here`);
-  return decision;
 }
 
 export function writePart({ token, group }: SealedPart): Wire<WirePart> {

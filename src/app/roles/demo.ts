@@ -5,9 +5,9 @@ import { requireRoot, requireTools } from '../../host/privileges.ts';
 import { createLogger } from '../../obs/logger.ts';
 import { demo } from '../../prove/demo.ts';
 import type { Role } from '../cli.ts';
-import { startTemporaryCluster } from '../temporary-cluster.ts';
-import { startTemporaryDriver } from '../temporary-driver.ts';
-import { sweepAbandonedRuns } from '../temporary-run.ts';
+import { startTemporaryCluster } from '../temporary/cluster.ts';
+import { startTemporaryDriver } from '../temporary/driver.ts';
+import { sweepAbandonedRuns } from '../temporary/run.ts';
 
 const DEMO_OPTIONS = ['seed', 'nodes'] as const;
 
@@ -16,8 +16,8 @@ const CONTROL_ROUNDS = 3;
 
 export const role: Role<(typeof DEMO_OPTIONS)[number]> = {
   description:
-    'On a temporary pool, or on several nodes: makes three volumes, mounts them, runs ordered writers, takes group snapshots, restores ' +
-    'and checks them, and cleans up. Ends with 0 when the check held.',
+    'On a temporary pool, or on a temporary cluster: makes volumes, mounts them, runs ordered writers, takes group ' +
+    'snapshots, restores and checks them, and cleans up. Ends with 0 when the check held.',
   options: DEMO_OPTIONS,
   run: async (options, signal) => {
     requireRoot();

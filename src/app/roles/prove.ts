@@ -10,8 +10,8 @@ import { renderProgress, renderReport } from '../../prove/render.ts';
 import { reportJson } from '../../prove/report.ts';
 import type { Role } from '../cli.ts';
 import type { OptionValues } from '../options.ts';
-import { startTemporaryCluster } from '../temporary-cluster.ts';
-import { startTemporaryDriver, type TemporaryDriver } from '../temporary-driver.ts';
+import { startTemporaryCluster } from '../temporary/cluster.ts';
+import { startTemporaryDriver, type TemporaryDriver } from '../temporary/driver.ts';
 
 const PROVE_OPTIONS = [
   'driver',

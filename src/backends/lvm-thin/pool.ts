@@ -2,6 +2,7 @@
  * The thin pool: found or made in a volume group that is there. A pool that others made is used as it is; one of ours
  * grows when it is told to. None is ever removed or made smaller.
  */
+import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { type Bytes, formatBytes, GiB, MiB, maxBytes, minBytes, roundUp } from '../../core/bytes.ts';
 import { DriverError, invalidArgument, messageOf } from '../../core/errors.ts';
@@ -10,7 +11,7 @@ import { ReadWriteLock } from '../../core/read-write-lock.ts';
 import { DeviceMapper } from '../../host/device-mapper.ts';
 import { type LogicalVolume, Lvm } from '../../host/lvm/lvm.ts';
 import { type ThinPoolStatus, thinPoolStatus } from '../../host/thin-pool.ts';
-import { POOL_TAG } from './layout.ts';
+import { POOL_TAG, STARTING } from './layout.ts';
 
 export interface PoolOptions {
   readonly dataDir: string;
@@ -84,6 +85,7 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
   await activatePool(lvm, options.thinPool);
   const pool = new Pool(lvm, opened.use(await DeviceMapper.open()), options.thinPool, extentBytes);
   await assertSameTransaction(pool);
+  await finishInterrupted(pool);
   opened.move();
   return pool;
 }
@@ -105,6 +107,19 @@ async function assertSameTransaction(pool: Pool): Promise<void> {
   // Ahead by one: a command of LVM that was killed half way. LVM has written down what is missing, and does it first.
   if (ours === kernel || ours === kernel + 1n) return;
   throw otherTransaction(pool.lvm.pathOf(pool.name), kernel, ours);
+}
+
+/**
+ * Has LVM settle what a command that a crash cut short wanted of the kernel. `lvcreate` does it first; `lvremove` does
+ * not, but adds to the same list, and LVM then drops the whole list when its head was done already (LVM 2.03.16): the
+ * volume would be gone for LVM and stay in the kernel, under an id that LVM gives away again.
+ */
+async function finishInterrupted(pool: Pool): Promise<void> {
+  const { lvm, name, extentBytes } = pool;
+  const size = ['-V', `${extentBytes}b`, '--thinpool', lvm.pathOf(name)];
+  await lvm.run(['lvcreate', '-y', '-an', '-ky', '-Wn', ...size, '-n', `${STARTING}${randomBytes(6).toString('hex')}`]);
+  const made = (await lvm.list()).filter((volume) => volume.poolName === name && volume.name.startsWith(STARTING));
+  await lvm.run(['lvremove', '-y', ...made.map((volume) => lvm.pathOf(volume.name))]);
 }
 
 function otherTransaction(pool: string, kernel: bigint, lvm: bigint, cause?: unknown): DriverError {

@@ -61,11 +61,25 @@ test('nor is one that is not active; what the document says mends it', async () 
     code: 'failed-precondition',
     message: expect.stringContaining(`the kernel has ${there}`),
   });
-  const backup = scratch.path('pool.vg');
-  lvm(dataDir(), 'vgcfgbackup', '-f', backup, GROUP);
-  const text = await readFile(backup, 'utf8');
-  await writeFile(backup, text.replaceAll(`transaction_id = ${transactionId}\n`, `transaction_id = ${there}\n`));
-  lvm(dataDir(), 'vgcfgrestore', '-y', '--force', '-f', backup, GROUP);
+  await editMetadata((text) => text.replaceAll(`transaction_id = ${transactionId}\n`, `transaction_id = ${there}\n`));
+  await expectServed();
+});
+
+test('what a command of LVM that was cut short left to do does not keep the next one from the kernel', async () => {
+  await inRig(async (rig) => void (await rig.rawVolume('volume')));
+  // A creation that was never committed; and a deletion that the kernel has done already, and LVM does not know that.
+  const name = `vol-${'a'.repeat(26)}`;
+  const tags = ['--addtag', 'cofferdam.state=pending'];
+  lvm(dataDir(), 'lvcreate', '-y', '-an', '-V', '16m', '--thinpool', `${GROUP}/${pool}`, '-n', name, ...tags);
+  const thinId = lvm(dataDir(), 'lvs', '-o', 'thin_id', `${GROUP}/${name}`);
+  const poolSegment = /(type = "thin-pool"[^}]*?)(\n\s*)(transaction_id = \d+)/;
+  await editMetadata((text) => text.replace(poolSegment, '$1$2$3$2message1 {$2delete = 4711$2}'));
+  await inRig(async (rig) => expect((await rig.backend.listVolumes({})).items).toHaveLength(1));
+  // Its id is free: what it held will be in no other volume.
+  await using mapper = await DeviceMapper.open();
+  const device = mappedName(GROUP, pool, 'tpool');
+  await mapper.message(device, `create_thin ${thinId}`);
+  await mapper.message(device, `delete ${thinId}`);
   await expectServed();
 });
 
@@ -123,13 +137,25 @@ async function fill(path: string): Promise<readonly Buffer[]> {
   }
 }
 
+/** Of LVM, as no command of it would. */
+async function editMetadata(edit: (text: string) => string): Promise<void> {
+  const file = scratch.path('group.vg');
+  lvm(dataDir(), 'vgcfgbackup', '-f', file, GROUP);
+  const text = await readFile(file, 'utf8');
+  expect(edit(text)).not.toBe(text);
+  await writeFile(file, edit(text));
+  lvm(dataDir(), 'vgcfgrestore', '-y', '--force', '-f', file, GROUP);
+}
+
 /** What was there is there, and something new can be made. */
 async function expectServed(): Promise<void> {
   await inRig(async (rig) => {
     expect(await rig.backend.getVolume(rig.volumeId('volume'))).toBeDefined();
     const { id } = await rig.rawVolume('new');
     expect((await rig.group('group', [id])).snapshots).toHaveLength(1);
+    await rig.backend.deleteGroup(rig.groupRequest('group', [id]).group?.id ?? '');
     for (const name of ['volume', 'new']) await rig.backend.detach(rig.volumeId(name));
+    await rig.backend.deleteVolume(id);
   });
 }
 

@@ -41,6 +41,7 @@ const SINGLE = { ...PLAN, name: 's', members: PLAN.members.slice(0, 1) };
 const EXCHANGES: readonly Exchange[] = [
   { method: 'limits', args: [], answer: LIMITS },
   { method: 'capacity', args: [], answer: CAPACITY },
+  { method: 'capacity', args: [], answer: { ...CAPACITY, metadataUsedShare: 0 } },
   { method: 'createVolume', args: [SPEC], answer: volume() },
   ...(['snapshot', 'volume'] as const).map((kind) => {
     const source = { kind, id: kind === 'snapshot' ? S1 : volumeId(NODE, 'source') };

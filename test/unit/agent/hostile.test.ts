@@ -102,7 +102,7 @@ const agent: NodeAgent = scripted(NODE, {
   cut: async () => ({ evidence: [] }),
   commit: async () => RECORD,
   abort: async () => undefined,
-  settle: async () => 'committed' as const,
+  settle: async () => 'pending',
   sealedParts: async () => [PART],
 });
 

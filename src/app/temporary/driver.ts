@@ -1,12 +1,12 @@
 /** A driver for the length of a demonstration: `serve` as a child process on a pool in a temporary folder. */
 import path from 'node:path';
-import { inspectLoopPool } from '../backends/loop/inspect.ts';
-import { TEST_BUILD } from '../core/build.ts';
-import { type Bytes, GiB } from '../core/bytes.ts';
-import type { NodeName } from '../core/ids.ts';
-import { windowOf } from '../fence/evidence.ts';
-import { TemporaryProcess } from './temporary-process.ts';
-import { openTemporaryRun } from './temporary-run.ts';
+import { inspectLoopPool } from '../../backends/loop/inspect.ts';
+import { TEST_BUILD } from '../../core/build.ts';
+import { type Bytes, GiB } from '../../core/bytes.ts';
+import type { NodeName } from '../../core/ids.ts';
+import { windowOf } from '../../fence/evidence.ts';
+import { TemporaryProcess } from './process.ts';
+import { openTemporaryRun } from './run.ts';
 
 /** Sparse: what it takes on disk is what is written. */
 const DEFAULT_POOL_BYTES: Bytes = 16n * GiB;

@@ -1,7 +1,7 @@
 /** Certificates for the link of a temporary cluster, made on the spot and gone with its folder. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { run } from '../host/exec.ts';
+import { run } from '../../host/exec.ts';
 
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
 const DAYS = '2';

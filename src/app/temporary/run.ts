@@ -8,16 +8,16 @@
  */
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { hasCode } from '../core/errors.ts';
-import type { Logger } from '../core/observe.ts';
-import { FreezeJournal } from '../fence/journal.ts';
-import { recoverFrozen } from '../fence/recovery.ts';
-import { exists } from '../host/exists.ts';
-import { lockFile } from '../host/file-lock.ts';
-import { detachLoop, listLoops } from '../host/loop.ts';
-import { unmount } from '../host/mount.ts';
-import { readMountTable } from '../host/mount-table.ts';
-import { removeNetwork } from './temporary-network.ts';
+import { hasCode, isErrno } from '../../core/errors.ts';
+import type { Logger } from '../../core/observe.ts';
+import { FreezeJournal } from '../../fence/journal.ts';
+import { recoverFrozen } from '../../fence/recovery.ts';
+import { exists } from '../../host/exists.ts';
+import { lockFile } from '../../host/file-lock.ts';
+import { detachLoop, listLoops } from '../../host/loop.ts';
+import { unmount } from '../../host/mount.ts';
+import { readMountTable } from '../../host/mount-table.ts';
+import { removeNetwork } from './network.ts';
 
 /**
  * Where only root can make anything: what lies there is obeyed. Short on purpose: sockets lie in it, and a socket's path
@@ -62,6 +62,7 @@ export async function sweepAbandonedRuns(log: Logger): Promise<void> {
       log.warn({ folder }, 'cleaning up after a run that was killed');
       await removeRun(folder);
     } catch (error) {
+      if (isErrno(error, 'ENOENT')) continue; // somebody else has removed it
       if (!hasCode(error, 'failed-precondition')) throw error; // locked: that run goes on, or is still in use
       log.debug({ folder, err: error }, 'left a temporary run alone');
     }

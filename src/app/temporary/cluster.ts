@@ -4,13 +4,13 @@
  */
 import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Bytes } from '../core/bytes.ts';
-import type { NodeName } from '../core/ids.ts';
-import { TemporaryAuthority } from './temporary-certificates.ts';
-import { poolFlags, type TemporaryDriver, windowsOfGroup } from './temporary-driver.ts';
-import { type JoinedHost, TemporaryNetwork } from './temporary-network.ts';
-import { TemporaryProcess } from './temporary-process.ts';
-import { openTemporaryRun } from './temporary-run.ts';
+import type { Bytes } from '../../core/bytes.ts';
+import type { NodeName } from '../../core/ids.ts';
+import { TemporaryAuthority } from './certificates.ts';
+import { poolFlags, type TemporaryDriver, windowsOfGroup } from './driver.ts';
+import { type JoinedHost, TemporaryNetwork } from './network.ts';
+import { TemporaryProcess } from './process.ts';
+import { openTemporaryRun } from './run.ts';
 
 const AGENT_PORT = 9810;
 

@@ -3,12 +3,12 @@ import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { DriverError } from '../core/errors.ts';
-import { type Child, startChild } from '../host/child.ts';
-import { waitUntilReady } from '../prove/csi-client.ts';
-import { connect } from '../rpc/client.ts';
+import { DriverError } from '../../core/errors.ts';
+import { type Child, startChild } from '../../host/child.ts';
+import { waitUntilReady } from '../../prove/csi-client.ts';
+import { connect } from '../../rpc/client.ts';
 
-const MAIN = fileURLToPath(new URL(`../main${path.extname(import.meta.url)}`, import.meta.url));
+const MAIN = fileURLToPath(new URL(`../../main${path.extname(import.meta.url)}`, import.meta.url));
 const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 30_000;
 

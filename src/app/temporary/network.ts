@@ -12,7 +12,7 @@ import {
   listNetworkNamespaces,
   processesIn,
   setPort,
-} from '../host/network-namespace.ts';
+} from '../../host/network-namespace.ts';
 
 const POLL_MS = 10;
 
