@@ -98,15 +98,20 @@ export class Driver implements AsyncDisposable {
     return this.#child.exitCode ?? 128;
   }
 
+  #hasEnded(): Error {
+    const { exitCode, signalCode } = this.#child;
+    return new Error(`it ended (${signalCode ?? `exit code ${exitCode}`})`);
+  }
+
   async #ready(): Promise<void> {
     const end = performance.now() + START_MS;
     while (!(await answers(this.socket))) {
-      if (this.#ended) throw new Error('it ended');
+      if (this.#ended) throw this.#hasEnded();
       if (performance.now() > end) throw new Error(`no answer within ${START_MS} ms`);
       await sleep(50);
     }
     using csi = connectTo(this.endpoint);
-    const ended = once(this.#child, 'exit').then(() => Promise.reject(new Error('it ended')));
+    const ended = once(this.#child, 'exit').then(() => Promise.reject(this.#hasEnded()));
     await Promise.race([csi.ready(START_MS), ended]);
   }
 }
