@@ -19,5 +19,5 @@ const tier = (name) => ({
 export default {
   // Not per tier: jest ignores it inside `projects`. No test may fail because the machine is slow.
   testTimeout: 900_000,
-  projects: [tier('unit'), tier('contract'), tier('integration'), tier('vm'), tier('prove'), tier('fault')],
+  projects: ['unit', 'contract', 'integration', 'vm', 'prove', 'fault', 'cluster', 'scale', 'soak'].map(tier),
 };

@@ -7,15 +7,17 @@ import { cpus, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { requireRoot } from '../src/host/privileges.ts';
+import { cluster } from './cluster.ts';
 import { fence } from './fence.ts';
 import { io } from './io.ts';
 import { rpc } from './rpc.ts';
+import { scale } from './scale.ts';
 import { size } from './size.ts';
 import type { BenchOptions, Part, Section } from './support/part.ts';
 import { renderSection } from './support/render.ts';
 import { openScratch } from './support/scratch.ts';
 
-const PARTS: readonly Part[] = [fence, size, rpc, io];
+const PARTS: readonly Part[] = [fence, cluster, size, rpc, scale, io];
 
 const USAGE = `npm run bench -- [part...] [options]
 

@@ -30,6 +30,9 @@ xfs_repair  xfsprogs
 mkfs.btrfs  btrfs-progs
 btrfs       btrfs-progs
 btrfstune   btrfs-progs
+ip          iproute2
+nsenter     util-linux
+openssl     openssl
 '
 if [[ ${1:-} == --bench ]]; then
   commands+='fio fio'

@@ -16,8 +16,16 @@ export interface ServeOptions {
 /** Failures only in the log: it is compared with drivers that are as quiet. */
 export function serveCommand({ main, dataDir, flags = [] }: ServeOptions): (endpoint: string) => readonly string[] {
   return (endpoint) => [
-    ...[process.execPath, main, 'serve', '--endpoint', endpoint, '--data-dir', dataDir, '--node-name', NODE_NAME],
+    // With the flag of `npm start` and of the image.
+    ...[process.execPath, '--max-semi-space-size=2', main, 'serve', '--endpoint', endpoint],
+    ...['--data-dir', dataDir, '--node-name', NODE_NAME],
     ...['--log-level', 'warn', '--overcommit-ratio', '1000', ...flags],
+  ];
+}
+
+export function controllerCommand(flags: readonly string[]): (endpoint: string) => readonly string[] {
+  return (endpoint) => [
+    ...[process.execPath, SOURCES, 'controller', '--endpoint', endpoint, '--log-level', 'warn', ...flags],
   ];
 }
 

@@ -5,6 +5,12 @@ export function median(values: readonly number[]): number {
   return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
 }
 
+/** The least of the values that `percent` of them do not exceed. */
+export function percentile(values: readonly number[], percent: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.ceil((sorted.length * percent) / 100) - 1] ?? Number.NaN;
+}
+
 /** How many times smaller `value` is than `base`: `1/46`, or `1.3x` when it is larger. */
 export function fraction(value: number, base: number): string {
   if (value > base) return times(value, base);

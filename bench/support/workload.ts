@@ -1,6 +1,6 @@
 /** What clients do to a driver in the part `rpc`. */
 import { GiB } from '../../src/core/bytes.ts';
-import { mapLimited } from '../../src/prove/concurrency.ts';
+import { mapLimited } from '../../src/core/concurrency.ts';
 import type { CsiClient } from '../../src/prove/csi-client.ts';
 import type { Action } from './clients.ts';
 import type { DriverProcess } from './driver-process.ts';

@@ -153,6 +153,10 @@ export class SingleNodeDirectory implements NodeDirectory {
     );
   }
 
+  has(node: NodeName): boolean {
+    return node === this.#agent.node;
+  }
+
   nodes(): readonly NodeName[] {
     return [this.#agent.node];
   }

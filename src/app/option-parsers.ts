@@ -13,6 +13,19 @@ export function text(value: string, field: string): string {
   return value;
 }
 
+export function nodeEndpoints(
+  value: string,
+  field: string,
+): readonly { readonly name: string; readonly endpoint: string }[] {
+  return value.split(',').map((item) => {
+    const [, name, endpoint] = /^([^=]+)=(.+)$/.exec(item) ?? [];
+    if (name === undefined || endpoint === undefined) {
+      throw invalidArgument(field, `${JSON.stringify(item)} must be name=unix:///path`);
+    }
+    return { name, endpoint };
+  });
+}
+
 export function absolutePath(value: string, field: string): string {
   if (!value.startsWith('/') || value.includes('\0')) throw invalidArgument(field, 'must be an absolute path');
   return value;

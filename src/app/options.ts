@@ -12,6 +12,7 @@ import {
   decimal,
   integer,
   lvmName,
+  nodeEndpoints,
   nodeName,
   oneOf,
   onOff,
@@ -143,10 +144,48 @@ export const OPTIONS = {
     parse: onOff,
   }),
   json: row({ help: 'for programs: one JSON object, sizes as decimal strings', fallback: 'off', parse: onOff }),
+  agentAddress: row({
+    value: 'tcp://host:port',
+    help: "where the node's agent listens for controllers",
+    fallback: 'tcp://0.0.0.0:9810',
+    parse: text,
+  }),
+  agents: optional({
+    value: 'name=host:port,...',
+    help: 'the nodes and where their agents listen',
+    parse: text,
+  }),
+  agentsFile: optional({
+    value: 'file',
+    help: 'the same in a file, one a line, read again when it changes',
+    parse: absolutePath,
+  }),
+  tlsCa: optional({
+    value: 'file',
+    help: 'certificate of the authority that signs for controllers and agents (PEM)',
+    parse: absolutePath,
+  }),
+  tlsCert: optional({ value: 'file', help: 'own certificate (PEM)', parse: absolutePath }),
+  tlsKey: optional({ value: 'file', help: 'key of the own certificate (PEM)', parse: absolutePath }),
+  insecure: row({
+    help: 'no certificates between controllers and agents: whoever reaches an agent can do everything',
+    fallback: 'off',
+    parse: onOff,
+  }),
   driver: optional({
     value: 'unix:///path',
     help: 'endpoint of the CSI driver to check, any driver (default: one of our own on a temporary pool)',
     parse: text,
+  }),
+  nodeDriver: optional({
+    value: 'name=unix:///path,...',
+    help: 'endpoints of its node services on several nodes, all of them on this machine (default: that of --driver)',
+    parse: nodeEndpoints,
+  }),
+  nodes: optional({
+    value: 'count',
+    help: 'a temporary cluster of so many nodes, instead of a driver that is controller and node in one',
+    parse: integer(1, 64),
   }),
   volumes: row({
     value: 'count',
@@ -184,6 +223,7 @@ export const OPTIONS = {
     parse: integer(0, 999_999_999),
   }),
   noFence: row({ help: '', fallback: 'off', parse: onOff, hidden: true }),
+  noBarrier: row({ help: '', fallback: 'off', parse: onOff, hidden: true }),
   failpoints: optional({ value: 'spec', help: '', parse: text, hidden: true }),
 } as const;
 

@@ -14,6 +14,14 @@ const ROLES: Readonly<Record<string, RoleEntry>> = {
     summary: 'serve all CSI services on one socket, with the node agent in the process',
     define: async (command, context) => defineRole(command, (await import('./roles/serve.ts')).role, context),
   },
+  controller: {
+    summary: 'serve the controller of many nodes, over their agents',
+    define: async (command, context) => defineRole(command, (await import('./roles/controller.ts')).role, context),
+  },
+  node: {
+    summary: "serve the kubelet of this node, and the node's agent for controllers",
+    define: async (command, context) => defineRole(command, (await import('./roles/node.ts')).role, context),
+  },
   guard: {
     summary: 'freeze and thaw for `serve`, as a process that outlives it',
     define: async (command, context) => defineRole(command, (await import('./roles/guard.ts')).role, context),

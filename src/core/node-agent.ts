@@ -55,6 +55,8 @@ export interface NodeAgent {
 export interface NodeDirectory {
   /** @throws DriverError unavailable when the node is not known */
   agent(node: NodeName): NodeAgent;
-  /** The nodes there are, those that are away too. May differ from call to call. */
+  /** Whether there is such a node, away or not. As `agent`, it costs the same however many there are. */
+  has(node: NodeName): boolean;
+  /** The nodes there are, those that are away too, in the order of their names. May differ from call to call. */
   nodes(): readonly NodeName[];
 }

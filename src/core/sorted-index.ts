@@ -6,7 +6,7 @@ import type { Page, PageRequest } from './paging.ts';
 
 export class SortedIndex<T extends { readonly id: string }> {
   readonly #byId = new Map<string, T>();
-  /** Sorted by code unit, like the comparison operators. */
+  /** Sorted as `compareIds` says. */
   readonly #ids: string[] = [];
 
   get size(): number {
@@ -18,12 +18,12 @@ export class SortedIndex<T extends { readonly id: string }> {
   }
 
   set(item: T): void {
-    if (!this.#byId.has(item.id)) this.#ids.splice(this.#firstAtOrAfter(item.id), 0, item.id);
+    if (!this.#byId.has(item.id)) this.#ids.splice(firstAtOrAfter(this.#ids, item.id), 0, item.id);
     this.#byId.set(item.id, item);
   }
 
   delete(id: string): void {
-    if (this.#byId.delete(id)) this.#ids.splice(this.#firstAtOrAfter(id), 1);
+    if (this.#byId.delete(id)) this.#ids.splice(firstAtOrAfter(this.#ids, id), 1);
   }
 
   values(): IterableIterator<T> {
@@ -33,7 +33,7 @@ export class SortedIndex<T extends { readonly id: string }> {
   page({ after, limit }: PageRequest): Page<T> {
     let start = 0;
     if (after !== undefined) {
-      start = this.#firstAtOrAfter(after);
+      start = firstAtOrAfter(this.#ids, after);
       if (this.#ids[start] === after) start++;
     }
     const end = limit === undefined ? this.#ids.length : Math.min(this.#ids.length, start + limit);
@@ -45,15 +45,24 @@ export class SortedIndex<T extends { readonly id: string }> {
     const last = this.#ids[end - 1];
     return end < this.#ids.length && end > start && last !== undefined ? { items, next: last } : { items };
   }
+}
 
-  #firstAtOrAfter(id: string): number {
-    let low = 0;
-    let high = this.#ids.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#ids[middle] ?? '') < id) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+/** The order of ids, and of names of nodes: by code unit, like the comparison operators. */
+export function compareIds(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/**
+ * Where this id is, or would be, among ids in their order.
+ * @returns the length of the list when all of them come before it
+ */
+export function firstAtOrAfter(sorted: readonly string[], id: string): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle] ?? '') < id) low = middle + 1;
+    else high = middle;
   }
+  return low;
 }

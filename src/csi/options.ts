@@ -1,7 +1,7 @@
 import type { NodeName } from '../core/ids.ts';
 
+/** The same at every endpoint of a driver. */
 export interface CsiOptions {
-  readonly node: NodeName;
   /** The driver's own version. */
   readonly version: string;
   /** Offers the health RPCs, alpha and new in CSI 1.13. Tools made for CSI 1.12 stop at capabilities they don't know. */
@@ -10,4 +10,9 @@ export interface CsiOptions {
   readonly snapshotTopology: boolean;
   /** False while the driver starts. */
   readonly ready: () => boolean;
+}
+
+/** Of the node that an endpoint serves. */
+export interface NodeInfo {
+  readonly node: NodeName;
 }

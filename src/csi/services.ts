@@ -45,41 +45,61 @@ import { nodePublishVolume } from './node/node-publish-volume.ts';
 import { nodeStageVolume } from './node/node-stage-volume.ts';
 import { nodeUnpublishVolume } from './node/node-unpublish-volume.ts';
 import { nodeUnstageVolume } from './node/node-unstage-volume.ts';
-import type { CsiOptions } from './options.ts';
+import type { CsiOptions, NodeInfo } from './options.ts';
 import { QUIET_METHODS, SECRET_FIELDS } from './redaction.ts';
 
 export const CSI_PROTO = 'csi-proto/csi.proto';
 
-export interface CsiParts {
+export interface ControllerParts {
   readonly volumes: VolumeService;
   readonly snapshots: SnapshotService;
   readonly groups: GroupService;
-  readonly node: NodeOperations;
-  readonly options: CsiOptions;
 }
 
-/** All services of the driver, for one socket. */
-export function csiServices(parts: CsiParts): readonly BoundService[] {
+export interface NodeParts {
+  readonly operations: NodeOperations;
+  /** Those of this node, whatever else the driver has. */
+  readonly volumes: VolumeService;
+  readonly info: NodeInfo;
+}
+
+/** What an endpoint serves: the controller's services beside the sidecars, the node's beside the kubelet. */
+export interface CsiParts {
+  readonly controller?: ControllerParts;
+  readonly node?: NodeParts;
+}
+
+/** The services of one endpoint. Identity is at every one, and answers the same (CSI specification, GetPluginCapabilities). */
+export function csiServices({ controller, node }: CsiParts, options: CsiOptions): readonly BoundService[] {
   const proto = loadProto(CSI_PROTO);
   const bind = <D>(name: string, handlers: Handlers<D>) => bindService(name, proto.service(name), handlers);
   return [
-    bind('csi.v1.Identity', identityHandlers(parts)),
-    bind('csi.v1.Controller', controllerHandlers(parts)),
-    bind('csi.v1.GroupController', groupHandlers(parts)),
-    bind('csi.v1.Node', nodeHandlers(parts)),
+    bind('csi.v1.Identity', identityHandlers(options)),
+    ...(controller
+      ? [
+          bind('csi.v1.Controller', controllerHandlers(controller, options)),
+          bind('csi.v1.GroupController', groupHandlers(controller, options)),
+        ]
+      : []),
+    ...(node ? [bind('csi.v1.Node', nodeHandlers(node, options))] : []),
   ];
 }
 
-/** What answers while the rest is being made: Identity for itself, and everything else that it is too early. */
-export function startingServices(options: CsiOptions): readonly BoundService[] {
+const SERVICES = {
+  controller: ['csi.v1.Controller', 'csi.v1.GroupController'],
+  node: ['csi.v1.Node'],
+} as const satisfies Record<keyof CsiParts, readonly string[]>;
+
+/** What answers while the parts are being made: Identity for itself, and everything else that it is too early. */
+export function startingServices(parts: readonly (keyof CsiParts)[], options: CsiOptions): readonly BoundService[] {
   const proto = loadProto(CSI_PROTO);
   const tooEarly = (name: string) => {
     const methods = Object.keys(proto.service(name));
     return bindService(name, proto.service(name), Object.fromEntries(methods.map((method) => [method, refuse])));
   };
   return [
-    bindService('csi.v1.Identity', proto.service('csi.v1.Identity'), identityHandlers({ options })),
-    ...['csi.v1.Controller', 'csi.v1.GroupController', 'csi.v1.Node'].map(tooEarly),
+    bindService('csi.v1.Identity', proto.service('csi.v1.Identity'), identityHandlers(options)),
+    ...parts.flatMap((part) => SERVICES[part]).map(tooEarly),
   ];
 }
 
@@ -105,7 +125,7 @@ export function csiInterceptors(surroundings: CsiSurroundings): readonly Interce
   ];
 }
 
-function identityHandlers({ options }: Pick<CsiParts, 'options'>): Handlers<IdentityDefinition> {
+function identityHandlers(options: CsiOptions): Handlers<IdentityDefinition> {
   return {
     GetPluginInfo: getPluginInfo(options),
     GetPluginCapabilities: getPluginCapabilities(options),
@@ -113,7 +133,10 @@ function identityHandlers({ options }: Pick<CsiParts, 'options'>): Handlers<Iden
   };
 }
 
-function controllerHandlers({ volumes, snapshots, options }: CsiParts): Handlers<ControllerDefinition> {
+function controllerHandlers(
+  { volumes, snapshots }: ControllerParts,
+  options: CsiOptions,
+): Handlers<ControllerDefinition> {
   return {
     CreateVolume: createVolume(volumes),
     DeleteVolume: deleteVolume(volumes),
@@ -134,7 +157,7 @@ function controllerHandlers({ volumes, snapshots, options }: CsiParts): Handlers
   };
 }
 
-function groupHandlers({ groups, options }: CsiParts): Handlers<GroupControllerDefinition> {
+function groupHandlers({ groups }: ControllerParts, options: CsiOptions): Handlers<GroupControllerDefinition> {
   return {
     GroupControllerGetCapabilities: groupControllerGetCapabilities(),
     CreateVolumeGroupSnapshot: createVolumeGroupSnapshot(groups, options),
@@ -143,19 +166,19 @@ function groupHandlers({ groups, options }: CsiParts): Handlers<GroupControllerD
   };
 }
 
-function nodeHandlers({ node, volumes, options }: CsiParts): Handlers<NodeDefinition> {
+function nodeHandlers({ operations, volumes, info }: NodeParts, options: CsiOptions): Handlers<NodeDefinition> {
   return {
-    NodeStageVolume: nodeStageVolume(node),
-    NodeUnstageVolume: nodeUnstageVolume(node),
-    NodePublishVolume: nodePublishVolume(node),
-    NodeUnpublishVolume: nodeUnpublishVolume(node),
-    NodeGetVolumeStats: nodeGetVolumeStats(node),
-    NodeExpandVolume: nodeExpandVolume(node),
+    NodeStageVolume: nodeStageVolume(operations),
+    NodeUnstageVolume: nodeUnstageVolume(operations),
+    NodePublishVolume: nodePublishVolume(operations),
+    NodeUnpublishVolume: nodeUnpublishVolume(operations),
+    NodeGetVolumeStats: nodeGetVolumeStats(operations),
+    NodeExpandVolume: nodeExpandVolume(operations),
     NodeGetCapabilities: nodeGetCapabilities(options),
-    NodeGetInfo: nodeGetInfo(options),
+    NodeGetInfo: nodeGetInfo(info),
     ...(options.health && {
       NodeGetVolumeHealth: nodeGetVolumeHealth(volumes),
-      NodeGetStorageHealth: nodeGetStorageHealth(volumes, options),
+      NodeGetStorageHealth: nodeGetStorageHealth(volumes, info),
     }),
   };
 }

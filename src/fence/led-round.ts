@@ -146,8 +146,11 @@ export class LedRound {
       if (unfenced !== undefined) this.#roles = { ...this.#roles, unfenced };
     }
     if (phase === 'prepare' || phase === 'freeze' || phase === 'cut') this.#signal.throwIfAborted();
+    if (phase === 'prepare-home') await failpoint('coordinator.prepared-home');
+    if (phase === 'prepare') await failpoint('coordinator.prepared');
+    if (phase === 'freeze') await failpoint('coordinator.frozen');
     if (phase === 'cut') await failpoint('coordinator.decide');
-    else if (phase in FAILPOINTS) await failpoint(FAILPOINTS[phase as keyof typeof FAILPOINTS]);
+    if (phase === 'decide') await failpoint('coordinator.decided');
   }
 
   #plan(node: NodeName): RoundPlan {
@@ -193,14 +196,6 @@ export class LedRound {
     return answers;
   }
 }
-
-/** After which the coordinator may be stopped in tests; `coordinator.decide` is the one after `cut`. */
-const FAILPOINTS = {
-  'prepare-home': 'coordinator.prepared-home',
-  prepare: 'coordinator.prepared',
-  freeze: 'coordinator.frozen',
-  decide: 'coordinator.decided',
-} as const satisfies Partial<Record<Phase, string>>;
 
 function answerOf(phase: Phase, reason: unknown): Answer {
   if (phase === 'withdraw') return hasCode(reason, 'failed-precondition') ? 'refused' : 'unknown';

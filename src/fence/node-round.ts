@@ -22,6 +22,7 @@ import type { CutRecord } from '../core/snapshot.ts';
 import { admitRound } from './admission.ts';
 import { evidenceOf, quiescenceOf } from './evidence.ts';
 import type { FenceSession } from './fence-session.ts';
+import { type FenceObserver, FrozenGauge } from './frozen-gauge.ts';
 import { cutMembers } from './member-cuts.ts';
 import { assertLease, type NodeFence } from './node-fence.ts';
 import { type OpenRound, OpenRounds } from './open-rounds.ts';
@@ -29,12 +30,6 @@ import { nextState } from './round-state.ts';
 
 /** A round whose coordinator has gone before the freeze is given up after this long. */
 const PREPARED_LIMIT_MS = 60_000;
-
-/** What to tell about fences, for metrics. */
-export interface FenceObserver {
-  frozenNow(members: number): void;
-  leaseLost(): void;
-}
 
 export interface NodeRoundsParts {
   readonly backend: Backend;
@@ -52,16 +47,17 @@ export class NodeRounds {
   readonly #fence: NodeFence;
   readonly #clock: Clock;
   readonly #observer: FenceObserver;
+  readonly #frozen: FrozenGauge;
   readonly #locks: KeyedLocks;
   readonly #budgetMs: number;
   readonly #rounds: OpenRounds;
-  #frozenNow = 0;
 
   constructor({ backend, fence, clock, observer, locks, budgetMs }: NodeRoundsParts) {
     this.#backend = backend;
     this.#fence = fence;
     this.#clock = clock;
     this.#observer = observer;
+    this.#frozen = new FrozenGauge(observer);
     this.#locks = locks;
     this.#budgetMs = budgetMs;
     this.#rounds = new OpenRounds(clock);
@@ -128,8 +124,7 @@ export class NodeRounds {
       round.frozenAtMs = await round.session.freeze(round.plan.leaseMs);
       // Aborted meanwhile: then the session has thawed, or will.
       if (round.state !== 'frozen') throw new DriverError('aborted', `round ${token} was aborted while it froze`);
-      round.frozenNow = round.frozenAtMs.length;
-      this.#countFrozen(round.frozenNow);
+      this.#frozen.set(round, round.frozenAtMs.length);
     }
     await failpoint('round.frozen');
     const leaseLeftMs = assertLease(round.session, 'every member was frozen');
@@ -173,7 +168,8 @@ export class NodeRounds {
   /** Also of a round that this process does not know: its cut may have been sealed before a restart. */
   async commit(token: RoundToken): Promise<CutRecord> {
     const record = await this.#rounds.inTurn(token, async () => {
-      const round = this.#rounds.get(token) ? this.#rounds.step(token, 'commit') : undefined;
+      const decided = await this.#backend.isCommitted(token);
+      const round = !decided && this.#rounds.get(token) ? this.#rounds.step(token, 'commit') : undefined;
       const committed = await this.#backend.commitCut(token).catch((error: unknown) => {
         // Sealed it still is: whoever leads the round may try again, or abort.
         if (round) round.state = 'sealed';
@@ -194,13 +190,17 @@ export class NodeRounds {
     // First: a `prepare` that comes late is refused, and one that is under way undoes itself.
     await this.#rounds.end(token);
     const round = this.#rounds.get(token);
-    if (round) {
-      this.#rounds.step(token, 'abort');
-      await this.#thaw(round);
+    try {
+      // Also when its commit failed after it had been made: then it stays.
+      const committed = await this.#backend.isCommitted(token);
+      if (round && !committed) this.#rounds.step(token, 'abort');
+      if (round) await this.#thaw(round);
+      await failpoint('round.abort');
+      await this.#backend.abortCut(token);
+    } finally {
+      // What could not be deleted is uncommitted all the same: nobody has to wait for it.
+      this.#rounds.forget(token);
     }
-    await failpoint('round.abort');
-    await this.#backend.abortCut(token);
-    this.#rounds.forget(token);
   }
 
   /**
@@ -242,13 +242,7 @@ export class NodeRounds {
 
   async #thaw(round: OpenRound): Promise<{ readonly thawedAtMs: readonly number[]; readonly held: boolean }> {
     const report = (await round.session?.end()) ?? { thawedAtMs: [], held: true };
-    this.#countFrozen(-round.frozenNow);
-    round.frozenNow = 0;
+    this.#frozen.set(round, 0);
     return report;
-  }
-
-  #countFrozen(change: number): void {
-    this.#frozenNow += change;
-    this.#observer.frozenNow(this.#frozenNow);
   }
 }

@@ -6,6 +6,7 @@ import type { Decision, GroupIntent, RoundPlan, RoundToken } from '../core/round
 import { EndedRounds } from './ended-rounds.ts';
 import type { FenceSession } from './fence-session.ts';
 import { type EarlierRound, type NodeRoundEvent, type NodeRoundState, nextState, settle } from './round-state.ts';
+
 export interface OpenRound {
   readonly plan: RoundPlan;
   readonly targets: readonly FenceTarget[];

@@ -20,6 +20,9 @@ const PACKAGES = new Map([
   ['mkfs.btrfs', 'btrfs-progs'],
   ['btrfs', 'btrfs-progs'],
   ['btrfstune', 'btrfs-progs'],
+  ['ip', 'iproute2'],
+  ['nsenter', 'util-linux'],
+  ['openssl', 'openssl'],
   ['lvm', 'lvm2'],
   ['thin_check', 'thin-provisioning-tools'],
 ]);

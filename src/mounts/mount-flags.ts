@@ -70,14 +70,14 @@ const CLUES: Readonly<Record<FsType, Clues>> = {
 };
 
 /** Options that stand for others: mount(8), ext4(5). */
-const STANDS_FOR: Readonly<Record<string, readonly string[]>> = {
-  user: ['nosuid', 'nodev', 'noexec'],
-  users: ['nosuid', 'nodev', 'noexec'],
-  owner: ['nosuid', 'nodev'],
-  group: ['nosuid', 'nodev'],
-  'barrier=0': ['nobarrier'],
-  'barrier=1': ['barrier'],
-};
+const STANDS_FOR: ReadonlyMap<string, readonly string[]> = new Map([
+  ['user', ['nosuid', 'nodev', 'noexec']],
+  ['users', ['nosuid', 'nodev', 'noexec']],
+  ['owner', ['nosuid', 'nodev']],
+  ['group', ['nosuid', 'nodev']],
+  ['barrier=0', ['nobarrier']],
+  ['barrier=1', ['barrier']],
+]);
 
 /**
  * What tells the flags apart from those that a filesystem is mounted with.
@@ -94,7 +94,7 @@ export function differingFlags(fsType: FsType, shown: readonly string[], flags: 
 function whatTells(fsType: FsType, options: readonly string[]): ReadonlyMap<string, string> {
   const clues = CLUES[fsType];
   const found = new Map<string, string>();
-  for (const option of options.flatMap((given) => STANDS_FOR[given] ?? [given])) {
+  for (const option of options.flatMap((given) => STANDS_FOR.get(given) ?? [given])) {
     const [name = '', ...rest] = option.split('=');
     for (const [other, { takenBackBy }] of Object.entries(clues)) if (takenBackBy === name) found.delete(other);
     const clue = Object.hasOwn(clues, name) ? clues[name] : undefined;

@@ -6,41 +6,51 @@ import { formatMs, paint, rule } from './paint.ts';
 import { prove } from './prove.ts';
 import { countedViolations, type ProveReport, type RoundReport } from './report.ts';
 
-export interface DemoOptions extends Pick<ProveOptions, 'endpoint' | 'workFolder' | 'windowOf' | 'seed'> {
+export interface DemoOptions extends Pick<ProveOptions, 'endpoint' | 'nodes' | 'workFolder' | 'windowsOf' | 'seed'> {
   /** Group snapshots under the fence. */
   readonly rounds?: number;
-  /** Group snapshots without it, for comparison: our own driver's test build only. */
-  readonly unfencedRounds?: number;
+  /**
+   * Group snapshots that must fail, for comparison: without the fence, or, on several nodes, without the barrier between
+   * them. Our own driver's test build only.
+   */
+  readonly controlRounds?: number;
 }
 
-const VOLUMES = 3;
+const LEAST_VOLUMES = 3;
 const ROUNDS = 9;
 const INDENT = '   ';
 
-const COLUMNS: readonly Column[] = [
-  { title: 'group', align: 'right' },
-  { title: 'written in order', minWidth: 16 },
-  ...Array.from({ length: VOLUMES }, (_, i) => ({ title: `volume ${i + 1}`, align: 'right' as const, minWidth: 8 })),
-  { title: 'fence', align: 'right', minWidth: 7 },
-  { title: 'longest stall', align: 'right', minWidth: 7 },
-  { title: 'verdict' },
-];
+function columnsFor(volumes: number, nodes: number): readonly Column[] {
+  const numbers = Array.from({ length: volumes }, (_, i) => `volume ${i + 1}`);
+  return [
+    { title: 'group', align: 'right' },
+    { title: 'written in order', minWidth: 16 },
+    ...numbers.map((title) => ({ title, align: 'right' as const, minWidth: 8 })),
+    // `63, 68, 104 ms`
+    { title: nodes > 1 ? 'fence on each node' : 'fence', align: 'right', minWidth: 2 + 5 * nodes },
+    { title: 'longest stall', align: 'right', minWidth: 7 },
+    { title: 'verdict' },
+  ];
+}
 
 /** @returns true when the check held */
 export async function demo(options: DemoOptions, print: (text: string) => void, signal: AbortSignal): Promise<boolean> {
-  const { rounds = ROUNDS, unfencedRounds = 0, windowOf, ...rest } = options;
+  const { rounds = ROUNDS, controlRounds = 0, windowsOf, ...rest } = options;
+  const nodes = options.nodes?.length ?? 1;
+  const volumes = Math.max(LEAST_VOLUMES, nodes);
+  const columns = columnsFor(volumes, nodes);
   const say = (text: string) => print(`${text}\n`);
-  const check = async (noFence: boolean, count: number) => {
-    const shared = { ...rest, volumes: VOLUMES, rounds: count, accessType: 'mount' as const };
+  const check = async (control: Pick<ProveOptions, 'noFence' | 'noBarrier'>, count: number) => {
+    const shared = { ...rest, volumes, rounds: count, accessType: 'mount' as const, ...control };
     // Without a fence there is no window to show.
-    const settings = noFence ? { ...shared, noFence } : { ...shared, ...(windowOf && { windowOf }) };
+    const settings = control.noFence || !windowsOf ? shared : { ...shared, windowsOf };
     let begun = false;
     const report = await prove(
       settings,
       (event) => {
-        if (event.kind === 'round' && !begun) say(formatTable(COLUMNS, [], { ...HEAD, indent: INDENT }));
+        if (event.kind === 'round' && !begun) say(formatTable(columns, [], { ...HEAD, indent: INDENT }));
         begun ||= event.kind === 'round';
-        showEvent(event, say);
+        showEvent(event, columns, say);
       },
       signal,
     );
@@ -48,26 +58,35 @@ export async function demo(options: DemoOptions, print: (text: string) => void, 
     return report;
   };
 
-  say(introduction());
-  const fenced = await check(false, rounds);
-  if (fenced.failure !== undefined || unfencedRounds === 0) {
+  say(introduction(nodes));
+  const fenced = await check({}, rounds);
+  if (fenced.failure !== undefined || controlRounds === 0) {
     say(conclusion(fenced));
     return fenced.passed;
   }
-  say(withoutFence());
-  const unfenced = await check(true, unfencedRounds);
+  const what = nodes > 1 ? 'barrier' : 'fence';
+  say(nodes > 1 ? withoutBarrier() : withoutFence());
+  const control = await check(nodes > 1 ? { noBarrier: true } : { noFence: true }, controlRounds);
   say(conclusion(fenced));
-  say(comparison(unfenced));
-  return fenced.passed && unfenced.cleanupFailures.length === 0;
+  say(comparison(control, what));
+  return fenced.passed && control.cleanupFailures.length === 0;
 }
 
 const HEAD = { rule: rule(), head: (text: string) => paint('dim', text) };
 
-function introduction(): string {
+function introduction(nodes: number): string {
+  const made =
+    nodes > 1
+      ? [
+          `${paint('bold', '0.')} ${nodes} nodes and a controller are started, each in a network of its own on this machine, with`,
+          '   certificates between them. Every node has volumes of its own, and every group is over all nodes.',
+        ]
+      : [];
   return [
     paint('bold', 'Cofferdam: snapshots of many volumes at one instant, while they are written to'),
     '',
-    `${paint('bold', '1.')} Three volumes are made and mounted. A writer puts number 1 on the first, then on the second,`,
+    ...made,
+    `${paint('bold', '1.')} ${nodes > LEAST_VOLUMES ? 'One volume on each node is' : 'Three volumes are'} made and mounted. A writer puts number 1 on the first, then on the second,`,
     '   then on the third; then 2 on each, then 3, as fast as it can, every write on disk before the',
     '   next one starts. It changes the order of the volumes from time to time. A second writer does',
     '   the same and leaves its writes to the page cache.',
@@ -84,10 +103,15 @@ function withoutFence(): string {
   return `${paint('bold', '4.')} ${text}\n`;
 }
 
-function showEvent(event: ProveEvent, say: (text: string) => void): void {
+function withoutBarrier(): string {
+  const text = 'The same without the barrier: every node freezes, cuts and thaws by itself, one after the other:';
+  return `${paint('bold', '4.')} ${text}\n`;
+}
+
+function showEvent(event: ProveEvent, columns: readonly Column[], say: (text: string) => void): void {
   switch (event.kind) {
     case 'round':
-      say(formatRow(COLUMNS, rowOf(event.report, event.bufferedCounts), { indent: INDENT }));
+      say(formatRow(columns, rowOf(event.report, event.bufferedCounts), { indent: INDENT }));
       break;
     case 'trouble':
       say(`${INDENT}${paint('yellow', `! ${event.text.trim()}`)}`);
@@ -109,10 +133,16 @@ function rowOf(round: RoundReport, bufferedCounts: boolean): string[] {
     String(round.round),
     order,
     ...numbers,
-    formatMs(round.windowMs),
+    fenceOf(round),
     formatMs(Math.max(round.stallMs.durable, round.stallMs.buffered)),
     verdictOf(round, bufferedCounts),
   ];
+}
+
+/** On every node that took part. */
+function fenceOf({ windowMs, nodeWindowsMs = {} }: RoundReport): string {
+  const windows = Object.values(nodeWindowsMs);
+  return windows.length > 1 ? `${windows.map((ms) => ms.toFixed(0)).join(', ')} ms` : formatMs(windowMs);
 }
 
 /** The first violation stands for all. */
@@ -140,8 +170,8 @@ function conclusion({ passed, failure, rounds, violatedRounds, windowMs, cleanup
   return passed ? paint(['bold', 'green'], held) : `${held} ${paint('red', left)}`;
 }
 
-function comparison({ violatedRounds, rounds }: ProveReport): string {
+function comparison({ violatedRounds, rounds }: ProveReport, what: string): string {
   return violatedRounds > 0
-    ? `Without the fence ${violatedRounds} of ${rounds.length} are broken: the check can fail.`
-    : `Without the fence none of ${rounds.length} was caught broken: luck, which is no promise.`;
+    ? `Without the ${what} ${violatedRounds} of ${rounds.length} are broken: the check can fail.`
+    : `Without the ${what} none of ${rounds.length} was caught broken: luck, which is no promise.`;
 }

@@ -5,38 +5,55 @@ import { CALL_TIMEOUT_MS, type CsiClient } from './csi-client.ts';
 export interface DriverFacts {
   readonly name: string;
   readonly version: string;
-  readonly nodeId: string;
-  /** Where volumes must be, to be reached from this node. */
-  readonly topology?: Topology__Output;
+  /** Volumes can't be reached from everywhere. */
+  readonly constrained: boolean;
   /** ControllerPublishVolume comes before the node's calls. */
   readonly attaches: boolean;
-  /** NodeStageVolume comes before NodePublishVolume. */
-  readonly stages: boolean;
   /** Takes group snapshots; else they are taken one by one. */
   readonly groups: boolean;
 }
 
+/** What its service on a node says. */
+export interface NodeFacts {
+  readonly nodeId: string;
+  /** Where volumes must be, to be reached from this node. */
+  readonly topology?: Topology__Output;
+  /** NodeStageVolume comes before NodePublishVolume. */
+  readonly stages: boolean;
+}
+
 export async function describeDriver(client: CsiClient, signal: AbortSignal): Promise<DriverFacts> {
   const options = { signal, timeoutMs: CALL_TIMEOUT_MS };
-  const [info, plugin, controller, node, nodeInfo] = await Promise.all([
+  const [info, plugin, controller] = await Promise.all([
     client.identity.GetPluginInfo({}, options),
     client.identity.GetPluginCapabilities({}, options),
     client.controller.ControllerGetCapabilities({}, options),
-    client.node.NodeGetCapabilities({}, options),
-    client.node.NodeGetInfo({}, options),
   ]);
   const services = new Set(plugin.capabilities.map(({ service }) => service?.type));
   const controllerCan = new Set(controller.capabilities.map(({ rpc }) => rpc?.type));
-  const nodeCan = new Set(node.capabilities.map(({ rpc }) => rpc?.type));
-  const constrained = services.has('VOLUME_ACCESSIBILITY_CONSTRAINTS');
   return {
     name: info.name,
     version: info.vendorVersion,
-    nodeId: nodeInfo.nodeId,
-    ...(constrained && nodeInfo.accessibleTopology && { topology: nodeInfo.accessibleTopology }),
+    constrained: services.has('VOLUME_ACCESSIBILITY_CONSTRAINTS'),
     attaches: controllerCan.has('PUBLISH_UNPUBLISH_VOLUME'),
-    stages: nodeCan.has('STAGE_UNSTAGE_VOLUME'),
     groups: services.has('GROUP_CONTROLLER_SERVICE') && (await takesGroups(client, options)),
+  };
+}
+
+export async function describeNode(
+  client: Pick<CsiClient, 'node'>,
+  { constrained }: DriverFacts,
+  signal: AbortSignal,
+): Promise<NodeFacts> {
+  const options = { signal, timeoutMs: CALL_TIMEOUT_MS };
+  const [{ capabilities }, { nodeId, accessibleTopology }] = await Promise.all([
+    client.node.NodeGetCapabilities({}, options),
+    client.node.NodeGetInfo({}, options),
+  ]);
+  return {
+    nodeId,
+    ...(constrained && accessibleTopology && { topology: accessibleTopology }),
+    stages: capabilities.some(({ rpc }) => rpc?.type === 'STAGE_UNSTAGE_VOLUME'),
   };
 }
 

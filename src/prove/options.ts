@@ -2,9 +2,20 @@ import { type Bytes, formatBytes, MiB } from '../core/bytes.ts';
 import { invalidArgument } from '../core/errors.ts';
 import { DEFAULT_FS_TYPE, type FsType } from '../core/volume.ts';
 
-export interface ProveOptions {
-  /** `unix:///path` of any CSI driver that serves the controller and the node services there. */
+export interface NodeEndpoint {
+  /** For the report. */
+  readonly name: string;
   readonly endpoint: string;
+}
+
+export interface ProveOptions {
+  /** `unix:///path` of any CSI driver: its controller services. */
+  readonly endpoint: string;
+  /**
+   * Its node services, all reached through mounts of this machine; at `endpoint` unless told. Volumes are spread over
+   * them in turn.
+   */
+  readonly nodes?: readonly NodeEndpoint[];
   readonly volumes: number;
   /** How many group snapshots are taken. */
   readonly rounds: number;
@@ -21,6 +32,8 @@ export interface ProveOptions {
   readonly loadBytesPerSecond?: Bytes;
   /** Our own driver's test build only: cut without a fence, so that the check must fail. */
   readonly noFence?: boolean;
+  /** The same: every node freezes and cuts by itself, one after the other. */
+  readonly noBarrier?: boolean;
   /**
    * Whether disorder among buffered writes is a violation: it is for a driver that freezes filesystems, which writes
    * the page cache out. Unless told: for our own driver, on mounted volumes.
@@ -32,13 +45,13 @@ export interface ProveOptions {
   readonly workFolder: string;
   /** Restored volumes that are looked at at once. */
   readonly concurrency?: number;
-  /** Of a driver that keeps evidence: how long the fence of a group was, in milliseconds. */
-  readonly windowOf?: (groupId: string) => Promise<number | undefined>;
+  /** Of a driver that keeps evidence: how long the fence of a group was on each of its nodes, in milliseconds. */
+  readonly windowsOf?: (groupId: string) => Promise<ReadonlyMap<string, number>>;
 }
 
 /** The options with all defaults filled in. */
-export type ProvePlan = Required<Omit<ProveOptions, 'countBuffered' | 'windowOf'>> &
-  Pick<ProveOptions, 'countBuffered' | 'windowOf'>;
+export type ProvePlan = Required<Omit<ProveOptions, 'countBuffered' | 'windowsOf'>> &
+  Pick<ProveOptions, 'countBuffered' | 'windowsOf'>;
 
 const LEAST_BYTES: Readonly<Record<FsType, Bytes>> = { ext4: 64n * MiB, xfs: 320n * MiB, btrfs: 256n * MiB };
 const LEAST_BLOCK_BYTES = 32n * MiB;
@@ -54,6 +67,8 @@ export function planOf(options: ProveOptions): ProvePlan {
     snapshotParameters: {},
     loadBytesPerSecond: 0n,
     noFence: false,
+    noBarrier: false,
+    nodes: [{ name: 'this node', endpoint: options.endpoint }],
     seed: Date.now() % 2 ** 32,
     concurrency: 4,
     ...options,

@@ -23,13 +23,16 @@ import type { OrderedWriter } from './writer.ts';
  */
 export async function prove(options: ProveOptions, progress: Progress, signal: AbortSignal): Promise<ProveReport> {
   const plan = planOf(options);
-  using client = await connectCsi(plan.endpoint);
+  using clients = new DisposableStack();
+  const client = clients.use(await connectCsi(plan.endpoint));
+  const nodes: CsiClient[] = [];
+  for (const { endpoint } of plan.nodes) nodes.push(clients.use(await connectCsi(endpoint)));
   const started = performance.now();
   const cleanup = new Cleanup();
   const rounds: RoundReport[] = [];
   const gathered: { driver?: DriverFacts; session?: Session; failure?: string } = {};
   try {
-    await run(plan, client, cleanup, rounds, gathered, progress, signal);
+    await run(plan, client, nodes, cleanup, rounds, gathered, progress, signal);
   } catch (error) {
     gathered.failure = signal.aborted ? 'cancelled' : failureText(error);
     progress({ kind: 'trouble', text: gathered.failure });
@@ -43,7 +46,7 @@ export async function prove(options: ProveOptions, progress: Progress, signal: A
   const { driver, session, failure } = gathered;
   return reportOf(plan, {
     ...(driver && { driver }),
-    check: session ? checkText(session.restorer.mode) : 'not reached',
+    check: session ? checkText(session) : 'not reached',
     bufferedCounts: session?.bufferedCounts ?? false,
     rounds,
     writers: session
@@ -58,6 +61,7 @@ export async function prove(options: ProveOptions, progress: Progress, signal: A
 async function run(
   plan: ProvePlan,
   client: CsiClient,
+  nodes: readonly CsiClient[],
   cleanup: Cleanup,
   rounds: RoundReport[],
   gathered: { driver?: DriverFacts; session?: Session },
@@ -68,9 +72,9 @@ async function run(
   gathered.driver = driver;
   progress({ kind: 'step', text: `${driver.name} ${driver.version} answers` });
   if (!driver.groups) progress({ kind: 'note', text: 'the driver has no group snapshots: they are taken one by one' });
-  const session = await openSession(plan, client, driver, cleanup, progress, signal);
+  const session = await openSession(plan, client, nodes, driver, cleanup, progress, signal);
   gathered.session = session;
-  progress({ kind: 'note', text: checkText(session.restorer.mode) });
+  progress({ kind: 'note', text: checkText(session) });
   progress({ kind: 'step', text: `taking ${plan.rounds} group snapshots` });
   const random = new Random(plan.seed);
   for (let index = 0; index < plan.rounds; index++) {
@@ -78,7 +82,9 @@ async function run(
   }
 }
 
-function checkText(mode: RestoreMode): string {
+/** The same on all nodes, as far as one driver is at work. */
+function checkText({ restorers }: Session): string {
+  const mode: RestoreMode = restorers[0]?.mode ?? { kind: 'raw' };
   switch (mode.kind) {
     case 'checked':
       return `every restored ${mode.fsType} is checked, read-only, before anything else mounts it`;

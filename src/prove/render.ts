@@ -51,20 +51,28 @@ export function renderReport(report: ProveReport): string {
   return `\n${sections.filter((section) => section !== '').join('\n\n')}\n`;
 }
 
-function heading({ driver, volumes, volumeBytes, accessType, noFence, check, seed }: ProveReport): string {
-  const control = noFence ? paint('yellow', ' WITHOUT THE FENCE (negative control)') : '';
+function heading(report: ProveReport): string {
+  const { driver, volumes, nodes, volumeBytes, accessType, check, seed } = report;
+  const without = missingPart(report);
+  const control = without === undefined ? '' : paint('yellow', ` WITHOUT ${without} (negative control)`);
   const name = driver ? `${driver.name} ${driver.version}` : 'the driver';
   const how = accessType === 'mount' ? 'mounted' : 'raw block';
   return [
     paint('bold', `Group snapshots of ${name}${control}`),
-    `${volumes} ${how} volumes of ${formatBytes(volumeBytes)}, seed ${seed}; ${check}`,
+    `${volumes} ${how} volumes of ${formatBytes(volumeBytes)}${nodes.length > 1 ? ` on ${nodes.length} nodes` : ''}, seed ${seed}; ${check}`,
   ].join('\n');
 }
 
-function timesTable({ callMs, windowMs, stallMs, rounds, noFence }: ProveReport): string {
+function missingPart({ noFence, noBarrier }: ProveReport): string | undefined {
+  if (noFence) return 'THE FENCE';
+  return noBarrier ? 'THE BARRIER BETWEEN NODES' : undefined;
+}
+
+function timesTable({ callMs, windowMs, nodeWindowsMs, stallMs, rounds, noFence }: ProveReport): string {
   if (!callMs) return '';
   const row = (title: string, spread: Spread | undefined) =>
     spread ? [[title, formatMs(spread.min), formatMs(spread.median), formatMs(spread.max)]] : [];
+  const perNode = Object.entries(nodeWindowsMs).length > 1 ? Object.entries(nodeWindowsMs) : [];
   const columns = [`over ${rounds.length} rounds`, 'min', 'median', 'max'].map((title, i) => ({
     title,
     align: i === 0 ? ('left' as const) : ('right' as const),
@@ -72,6 +80,7 @@ function timesTable({ callMs, windowMs, stallMs, rounds, noFence }: ProveReport)
   return table(columns, [
     ...row('call for the group snapshot', callMs),
     ...row(noFence ? 'first to last cut, by the evidence' : "fence, by the driver's evidence", windowMs),
+    ...perNode.flatMap(([node, spread]) => row(`  on ${node}`, spread)),
     ...row('longest stall of the durable writer', stallMs.durable),
     ...row('longest stall of the buffered writer', stallMs.buffered),
   ]);

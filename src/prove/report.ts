@@ -15,8 +15,9 @@ export interface RoundReport {
   /** How often the call was made again, and why. */
   readonly retries: readonly string[];
   readonly callMs: number;
-  /** The driver's own evidence. */
+  /** The driver's own evidence: the longest over the nodes, and by node. */
   readonly windowMs?: number;
+  readonly nodeWindowsMs?: Readonly<Record<string, number>>;
   /** The longest time between two writes that returned: around the call, and between the last call and this. */
   readonly stallMs: Readonly<Record<Stream, number>>;
   readonly quietStallMs: Readonly<Record<Stream, number>>;
@@ -48,9 +49,12 @@ export interface ProveReport {
   readonly failure?: string;
   readonly driver?: DriverFacts;
   readonly volumes: number;
+  /** Names of the nodes that the volumes are spread over. */
+  readonly nodes: readonly string[];
   readonly accessType: 'mount' | 'block';
   readonly volumeBytes: bigint;
   readonly noFence: boolean;
+  readonly noBarrier: boolean;
   readonly seed: number;
   /** How the filesystems of restored volumes were checked, or why not. */
   readonly check: string;
@@ -64,6 +68,7 @@ export interface ProveReport {
   readonly violationsByKind: Readonly<Record<Stream | 'filesystem', Readonly<Partial<Record<ViolationKind, number>>>>>;
   readonly callMs?: Spread;
   readonly windowMs?: Spread;
+  readonly nodeWindowsMs: Readonly<Record<string, Spread>>;
   readonly stallMs: Readonly<Partial<Record<Stream, Spread>>>;
   readonly writers: Readonly<Partial<Record<Stream, WriterReport>>>;
   readonly cleanupFailures: readonly string[];
@@ -95,9 +100,11 @@ export function reportOf(plan: ProvePlan, gathered: Gathered): ProveReport {
     ...gathered,
     passed: failure === undefined && rounds.length === plan.rounds && violations === 0 && cleanupFailures.length === 0,
     volumes: plan.volumes,
+    nodes: plan.nodes.slice(0, plan.volumes).map(({ name }) => name),
     accessType: plan.accessType,
     volumeBytes: plan.volumeBytes,
     noFence: plan.noFence,
+    noBarrier: plan.noBarrier,
     seed: plan.seed,
     roundsAsked: plan.rounds,
     violations,
@@ -109,6 +116,7 @@ export function reportOf(plan: ProvePlan, gathered: Gathered): ProveReport {
     },
     ...(callMs && { callMs }),
     ...(windowMs && { windowMs }),
+    nodeWindowsMs: nodeWindows(rounds),
     stallMs: { ...(durable && { durable }), ...(buffered && { buffered }) },
   };
 }
@@ -124,6 +132,15 @@ export function spreadOf(values: readonly number[]): Spread | undefined {
   const max = sorted.at(-1);
   const median = sorted[Math.floor((sorted.length - 1) / 2)];
   return min === undefined || max === undefined || median === undefined ? undefined : { min, median, max };
+}
+
+function nodeWindows(rounds: readonly RoundReport[]): ProveReport['nodeWindowsMs'] {
+  const nodes = new Set(rounds.flatMap(({ nodeWindowsMs }) => Object.keys(nodeWindowsMs ?? {})));
+  const spreads = [...nodes].map((node) => [
+    node,
+    spreadOf(rounds.flatMap(({ nodeWindowsMs }) => nodeWindowsMs?.[node] ?? [])),
+  ]);
+  return Object.fromEntries(spreads) as ProveReport['nodeWindowsMs'];
 }
 
 function byKind(violations: readonly Violation[]): Partial<Record<ViolationKind, number>> {

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mapLimited } from '../core/concurrency.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Cleanup } from './cleanup.ts';
-import { mapLimited } from './concurrency.ts';
 import type { Progress } from './events.ts';
 import { judge, type Violation, type WriterFacts } from './judge.ts';
 import { ordersOf, type RoundOrders } from './orders.ts';
 import type { Random } from './random.ts';
 import { STREAMS, type Stream } from './record.ts';
 import type { RoundReport } from './report.ts';
-import type { Restored } from './restore.ts';
+import type { Restored, Restorer } from './restore.ts';
 import type { Session } from './session.ts';
-import { NO_FENCE_PARAMETER, type TakenGroup, takeGroup } from './snapshots.ts';
+import { NO_BARRIER_PARAMETER, NO_FENCE_PARAMETER, type TakenGroup, takeGroup } from './snapshots.ts';
 
 /** Calls are made at no fixed time after a number. */
 const MOST_DELAY_MS = 20;
@@ -31,7 +31,7 @@ export async function makeRound(
 
   const scope = cleanup.scope();
   const cut = await timedCut(session, index, orders, scope, signal);
-  const windowMs = await windowFor(cut.taken, session, progress);
+  const windows = await windowsFor(cut.taken, session, progress);
   const started = performance.now();
   const restored = await restoreAll(session, index, cut.taken, cleanup, progress, signal);
   const failure = await scope.release();
@@ -50,7 +50,7 @@ export async function makeRound(
     ...(cut.taken.groupId !== undefined && { groupId: cut.taken.groupId }),
     retries: cut.retries,
     callMs: cut.callMs,
-    ...(windowMs !== undefined && { windowMs }),
+    ...(windows.size > 0 && { windowMs: Math.max(...windows.values()), nodeWindowsMs: Object.fromEntries(windows) }),
     stallMs: cut.stallMs,
     quietStallMs: cut.quietStallMs,
     acknowledged: both((stream) => cut.facts[stream].acknowledged),
@@ -82,7 +82,11 @@ async function timedCut(
   const request = {
     name: `${name}-group${index + 1}`,
     volumeIds: orders.members.order.map((volume) => volumes[volume]?.id ?? ''),
-    parameters: { ...plan.snapshotParameters, ...(plan.noFence && { [NO_FENCE_PARAMETER]: 'true' }) },
+    parameters: {
+      ...plan.snapshotParameters,
+      ...(plan.noFence && { [NO_FENCE_PARAMETER]: 'true' }),
+      ...(plan.noBarrier && { [NO_BARRIER_PARAMETER]: 'true' }),
+    },
     onRetry: (error: unknown) => retries.push(messageOf(error)),
   };
   load?.assertRunning();
@@ -106,25 +110,29 @@ async function timedCut(
   };
 }
 
-/** What can't be looked up is no reason to end the run. */
-async function windowFor({ groupId }: TakenGroup, { plan }: Session, progress: Progress): Promise<number | undefined> {
+/** By node. What can't be looked up is no reason to end the run. */
+async function windowsFor(
+  { groupId }: TakenGroup,
+  { plan }: Session,
+  progress: Progress,
+): Promise<ReadonlyMap<string, number>> {
   try {
-    return groupId === undefined ? undefined : await plan.windowOf?.(groupId);
+    return (groupId === undefined ? undefined : await plan.windowsOf?.(groupId)) ?? new Map();
   } catch (error) {
     progress({ kind: 'trouble', text: `the evidence of ${groupId} can't be had: ${messageOf(error)}` });
-    return undefined;
+    return new Map();
   }
 }
 
 async function restoreAll(
-  { plan, name, run, volumes, restorer }: Session,
+  { plan, name, run, volumes, restorers }: Session,
   index: number,
   { snapshotIds }: TakenGroup,
   cleanup: Cleanup,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Restored[]> {
-  return await mapLimited(volumes, plan.concurrency, async ({ id, bytes }, volume) => {
+  return await mapLimited(volumes, plan.concurrency, async ({ id, bytes, node }, volume) => {
     signal.throwIfAborted();
     const scope = cleanup.scope();
     const request = {
@@ -134,7 +142,7 @@ async function restoreAll(
       volume,
       run,
     };
-    const restored = await restorer.restore(request, scope, signal);
+    const restored = await (restorers[node] as Restorer).restore(request, scope, signal);
     const failure = await scope.release();
     if (failure !== undefined) progress({ kind: 'trouble', text: failure });
     return restored;

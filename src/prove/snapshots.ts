@@ -7,6 +7,9 @@ import type { DriverFacts } from './driver.ts';
 /** Makes our own driver's test build cut without a fence: the negative control. */
 export const NO_FENCE_PARAMETER = 'csi.cofferdam.io/test-no-fence';
 
+/** The same for the barrier between nodes. */
+export const NO_BARRIER_PARAMETER = 'csi.cofferdam.io/test-no-barrier';
+
 export interface GroupRequest {
   readonly name: string;
   /** In the order in which the call shall name them. */

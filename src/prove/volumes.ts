@@ -6,7 +6,7 @@ import type { FsType } from '../core/volume.ts';
 import type { Volume__Output } from '../gen/csi/v1/Volume.ts';
 import type { CleanupScope } from './cleanup.ts';
 import { type CsiClient, persist } from './csi-client.ts';
-import type { DriverFacts } from './driver.ts';
+import type { DriverFacts, NodeFacts } from './driver.ts';
 
 /** How a volume is to be used. */
 export type Access = { readonly kind: 'mount'; readonly fsType: FsType } | { readonly kind: 'block' };
@@ -24,23 +24,34 @@ export interface CsiVolume {
   readonly context: Readonly<Record<string, string>>;
 }
 
-/** Makes volumes and brings them onto this node, through CSI alone; the scope it is given undoes all of it. */
+/** The controller's services, and those of one node. */
+export type VolumeClient = Pick<CsiClient, 'controller' | 'node'>;
+
+/** Makes volumes and brings them onto a node, through CSI alone; the scope it is given undoes all of it. */
 export class VolumeCalls {
-  readonly #client: CsiClient;
+  readonly #client: VolumeClient;
   readonly #driver: DriverFacts;
+  readonly #node: NodeFacts;
   readonly #parameters: Readonly<Record<string, string>>;
   readonly #folder: string;
 
   /** @param folder for staging and target paths */
-  constructor(client: CsiClient, driver: DriverFacts, parameters: Readonly<Record<string, string>>, folder: string) {
+  constructor(
+    client: VolumeClient,
+    driver: DriverFacts,
+    node: NodeFacts,
+    parameters: Readonly<Record<string, string>>,
+    folder: string,
+  ) {
     this.#client = client;
     this.#driver = driver;
+    this.#node = node;
     this.#parameters = parameters;
     this.#folder = folder;
   }
 
   async create({ name, bytes, access, snapshotId }: VolumeRequest, scope: CleanupScope): Promise<CsiVolume> {
-    const { topology } = this.#driver;
+    const { topology } = this.#node;
     const request = {
       name,
       capacityRange: { requiredBytes: String(bytes) },
@@ -96,7 +107,7 @@ export class VolumeCalls {
     scope: CleanupScope,
   ): Promise<Readonly<Record<string, string>>> {
     if (!this.#driver.attaches) return {};
-    const { nodeId } = this.#driver;
+    const { nodeId } = this.#node;
     scope.add(`attachment of ${id}`, async () => {
       const request = { volumeId: id, nodeId };
       await persist((options) => this.#client.controller.ControllerUnpublishVolume(request, options));
@@ -112,7 +123,7 @@ export class VolumeCalls {
     common: Parameters<CsiClient['node']['NodeStageVolume']>[0],
     scope: CleanupScope,
   ): Promise<string | undefined> {
-    if (!this.#driver.stages) return undefined;
+    if (!this.#node.stages) return undefined;
     const stagingTargetPath = await this.#newFolder(`${name}.staging`, scope);
     scope.add(`staging of ${volumeId}`, async () => {
       const request = { volumeId, stagingTargetPath };

@@ -32,6 +32,14 @@ export type CallOf<D, K extends RpcName<D>> =
 export type ReplyOf<D, K extends RpcName<D>> =
   D[K] extends MethodDefinition<infer _I, infer _R, infer _Q, infer Received> ? Received : never;
 
+/** Who calls, where TLS says so. */
+export interface Peer {
+  /** The URIs among the names of its certificate. */
+  readonly uris: readonly string[];
+  /** Milliseconds since the epoch after which the certificate is worth nothing. */
+  readonly validTo: number;
+}
+
 export interface CallContext {
   /** `csi.v1.Controller` */
   readonly service: string;
@@ -43,6 +51,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** Milliseconds since the epoch; absent when the caller waits for ever. */
   readonly deadline?: number;
+  /** Absent without TLS. */
+  readonly peer?: Peer;
 }
 
 export type Handler<D, K extends RpcName<D>> = (
@@ -50,8 +60,19 @@ export type Handler<D, K extends RpcName<D>> = (
   context: CallContext,
 ) => Promise<ResponseOf<D, K>>;
 
-/** A service. An RPC that is left out answers UNIMPLEMENTED. */
-export type Handlers<D> = { readonly [K in RpcName<D>]?: Handler<D, K> };
+/** Answers in many messages; each is made when the one before it is on its way. */
+export type StreamHandler<D, K extends RpcName<D>> = (
+  request: RequestOf<D, K>,
+  context: CallContext,
+) => AsyncIterable<ResponseOf<D, K>>;
+
+/**
+ * A service. An RPC that is left out answers UNIMPLEMENTED.
+ * @typeParam S the RPCs that answer with a stream: the generated types do not tell
+ */
+export type Handlers<D, S extends RpcName<D> = never> = {
+  readonly [K in RpcName<D>]?: K extends S ? StreamHandler<D, K> : Handler<D, K>;
+};
 
 /** The lock keys of a call; `none` for what needs none. An RPC without a row does not compile. */
 export type LockTable<D> = {

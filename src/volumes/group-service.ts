@@ -1,10 +1,12 @@
+import { mapLimited } from '../core/concurrency.ts';
 import { DriverError, hasCode, invalidArgument, messageOf, notFound } from '../core/errors.ts';
 import { groupId, homeOf, memberSnapshotId, type NodeName, nodeOf, type VolumeId } from '../core/ids.ts';
 import type { NodeDirectory } from '../core/node-agent.ts';
 import { type GroupIntent, nodesOfGroup } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
+import { compareIds } from '../core/sorted-index.ts';
 import { Resolver } from '../fence/resolver.ts';
-import { agentOf } from './nodes.ts';
+import { ASKED_AT_A_TIME, agentOf } from './nodes.ts';
 import { askTheSame } from './parameters.ts';
 import type { CreateGroupRequest, GroupRequest, GroupSnapshot } from './requests.ts';
 import type { Rounds } from './snapshot-service.ts';
@@ -36,7 +38,7 @@ export class GroupService {
   async create(request: CreateGroupRequest, signal: AbortSignal): Promise<GroupSnapshot> {
     const { name, volumeIds, parameters, fenced, barrier } = request;
     const id = groupId(this.#homeOf(volumeIds), name);
-    const intent: GroupIntent = { id, name, volumeIds: volumeIds.toSorted(compare), parameters };
+    const intent: GroupIntent = { id, name, volumeIds: volumeIds.toSorted(compareIds), parameters };
     const existing = await this.#find(id, signal);
     if (existing) {
       confirmSame(existing.group, intent);
@@ -102,15 +104,14 @@ export class GroupService {
 
   /** @throws DriverError not-found when no node there is can have made any of the volumes */
   #homeOf(volumeIds: readonly VolumeId[]): NodeName {
-    const known = this.#directory.nodes();
-    const nodes = volumeIds.flatMap((id) => nodeOf('volume', id) ?? []).filter((node) => known.includes(node));
+    const nodes = volumeIds.flatMap((id) => nodeOf('volume', id) ?? []).filter((node) => this.#directory.has(node));
     if (nodes.length === 0) throw notFound('volume', volumeIds[0] ?? '');
     return homeOf(nodes);
   }
 
   async #confirmVolumes(volumeIds: readonly VolumeId[], signal: AbortSignal): Promise<void> {
-    const volumes = await Promise.all(
-      volumeIds.map(async (id) => agentOf(this.#directory, 'volume', id)?.getVolume(id, signal)),
+    const volumes = await mapLimited(volumeIds, ASKED_AT_A_TIME, async (id) =>
+      agentOf(this.#directory, 'volume', id)?.getVolume(id, signal),
     );
     const missing = volumeIds.find((_, i) => volumes[i] === undefined);
     if (missing !== undefined) throw notFound('volume', missing);
@@ -163,8 +164,4 @@ function othersOf({ node, group }: HomeRecord): readonly NodeName[] {
 function isSubset(some: readonly string[], all: readonly string[]): boolean {
   const set = new Set(all);
   return some.every((each) => set.has(each));
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -2,12 +2,15 @@ import { DriverError } from '../core/errors.ts';
 import { type NodeName, parseId } from '../core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
+import { firstAtOrAfter } from '../core/sorted-index.ts';
 import { decodeToken, encodeToken, type ListedKind } from './page-tokens.ts';
 import type { ListRequest, ListResult } from './requests.ts';
 
 /**
  * One page of a list over these nodes: node after node in the order of their names, on each in the order of ids. A node
- * that is away fails the call: a list with holes would be read as things deleted.
+ * that is away fails the call: a list with holes would be read as things deleted. Asked are the nodes that the page is
+ * from, and those without entries on the way to it.
+ * @param nodes in the order of their names
  * @param fetch asks one node for one of its pages; costs O(page)
  * @throws DriverError aborted (token), unavailable
  */
@@ -19,9 +22,9 @@ export async function listPages<T extends { readonly id: string }>(
   fetch: (agent: NodeAgent, page: PageRequest) => Promise<Page<T>>,
 ): Promise<ListResult<T>> {
   const start = startingToken === '' ? undefined : startOf(kind, startingToken);
-  const remaining = nodes.filter((node) => start === undefined || node >= start.node).toSorted(compare);
   const items: T[] = [];
-  for (const [i, node] of remaining.entries()) {
+  for (let i = start === undefined ? 0 : firstAtOrAfter(nodes, start.node); i < nodes.length; i++) {
+    const node = nodes[i] ?? '';
     let after = node === start?.node ? start.id : undefined;
     do {
       const left = maxEntries === 0 ? undefined : maxEntries - items.length;
@@ -32,7 +35,7 @@ export async function listPages<T extends { readonly id: string }>(
       items.push(...page.items);
       after = page.next;
       if (left !== undefined && page.items.length >= left) {
-        const more = after !== undefined || i < remaining.length - 1;
+        const more = after !== undefined || i < nodes.length - 1;
         return { items, nextToken: more ? encodeToken(kind, items.at(-1)?.id ?? '') : '' };
       }
     } while (after !== undefined);
@@ -45,8 +48,4 @@ function startOf(kind: ListedKind, token: string): { readonly id: string; readon
   const parsed = parseId(id);
   if (!parsed) throw new DriverError('internal', 'a token was accepted whose id has no node');
   return { id, node: parsed.node };
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

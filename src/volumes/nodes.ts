@@ -1,3 +1,4 @@
+import { mapLimited } from '../core/concurrency.ts';
 import { hasCode } from '../core/errors.ts';
 import { type NodeName, nodeOf, type ParsedId } from '../core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
@@ -9,7 +10,7 @@ import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
  */
 export function agentOf(directory: NodeDirectory, kind: ParsedId['kind'], id: string): NodeAgent | undefined {
   const node = nodeOf(kind, id);
-  return node !== undefined && directory.nodes().includes(node) ? directory.agent(node) : undefined;
+  return node !== undefined && directory.has(node) ? directory.agent(node) : undefined;
 }
 
 export interface Answers<T> {
@@ -19,7 +20,14 @@ export interface Answers<T> {
 }
 
 /**
- * Asks these nodes at once. A name says nothing about its node, so this is how a retry finds what an earlier call made.
+ * As many nodes are asked at a time. Those that were not asked for a while have to be connected to first, which takes this
+ * process a few milliseconds each: a thousand at once would all be too late, and count as away.
+ */
+export const ASKED_AT_A_TIME = 64;
+
+/**
+ * Asks these nodes, many at a time. A name says nothing about its node, so this is how a retry finds what an earlier call
+ * made.
  * @throws whatever a node throws, except that it is away
  */
 export async function askNodes<T>(
@@ -27,19 +35,17 @@ export async function askNodes<T>(
   nodes: readonly NodeName[],
   ask: (agent: NodeAgent) => Promise<T | undefined>,
 ): Promise<Answers<T>> {
-  const outcomes = await Promise.allSettled(nodes.map(async (node) => ask(directory.agent(node))));
   const away = new Map<NodeName, unknown>();
-  const found: T[] = [];
-  for (const [i, outcome] of outcomes.entries()) {
-    if (outcome.status === 'fulfilled') {
-      if (outcome.value !== undefined) found.push(outcome.value);
-    } else if (hasCode(outcome.reason, 'unavailable')) {
-      away.set(nodes[i] ?? '', outcome.reason);
-    } else {
-      throw outcome.reason;
+  const answers = await mapLimited(nodes, ASKED_AT_A_TIME, async (node) => {
+    try {
+      return await ask(directory.agent(node));
+    } catch (reason) {
+      if (!hasCode(reason, 'unavailable')) throw reason;
+      away.set(node, reason);
+      return undefined;
     }
-  }
-  return { found, away };
+  });
+  return { found: answers.filter((answer) => answer !== undefined), away };
 }
 
 /** Of the nodes that matter, one that is away makes the answer unknown. @throws DriverError unavailable */

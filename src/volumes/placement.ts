@@ -1,5 +1,6 @@
 import { DriverError } from '../core/errors.ts';
 import type { NodeName } from '../core/ids.ts';
+import type { NodeDirectory } from '../core/node-agent.ts';
 import type { Placement } from './requests.ts';
 
 /** Something that a new volume is made from, and that can't leave its node. */
@@ -17,25 +18,31 @@ export interface Pin {
  */
 export function candidates(
   placement: Placement,
-  known: readonly NodeName[],
+  directory: Pick<NodeDirectory, 'has' | 'nodes'>,
   pin: Pin | undefined,
 ): readonly [NodeName, ...NodeName[]] {
   const { requisite, preferred } = placement;
-  const allowed = requisite.length > 0 ? requisite : known;
   if (pin) {
-    if (!allowed.includes(pin.node)) {
-      throw exhausted(
-        `${pin.what} is on node ${pin.node}, and a copy of it can only be made there; allowed: ${list(allowed)}`,
-      );
-    }
-    return [pin.node];
+    if (isAllowedOn(placement, pin.node)) return [pin.node];
+    throw exhausted(
+      `${pin.what} is on node ${pin.node}, and a copy of it can only be made there; allowed: ${list(requisite)}`,
+    );
   }
-  const ordered = new Set([...preferred.filter((node) => allowed.includes(node)), ...allowed]);
-  const [first, ...others] = [...ordered].filter((node) => known.includes(node));
+  const allowed = new Set(allowedOf(placement, directory));
+  const [first, ...others] = new Set([...preferred.filter((node) => allowed.has(node)), ...allowed]);
   if (first === undefined) {
-    throw exhausted(`no pool is known on ${list([...ordered])}; nodes with a pool: ${list(known)}`);
+    throw exhausted(`no pool is known on ${list(requisite)}; nodes with a pool: ${list(directory.nodes())}`);
   }
   return [first, ...others];
+}
+
+/** The nodes there are that answer the requirement, each once. */
+export function allowedOf(
+  { requisite }: Placement,
+  directory: Pick<NodeDirectory, 'has' | 'nodes'>,
+): readonly NodeName[] {
+  if (requisite.length === 0) return directory.nodes();
+  return [...new Set(requisite)].filter((node) => directory.has(node));
 }
 
 /** True when a thing on this node answers the requirement. */

@@ -6,7 +6,7 @@ import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
 import { type Content, type ContentSource, type FsType, MIN_FILESYSTEM_BYTES, type Volume } from '../core/volume.ts';
 import { listPages } from './list-pages.ts';
 import { agentOf, askNodes, needAnswerOf } from './nodes.ts';
-import { candidates, isAllowedOn, type Pin } from './placement.ts';
+import { allowedOf, candidates, isAllowedOn, type Pin } from './placement.ts';
 import type {
   AvailableCapacity,
   CapacityRange,
@@ -43,15 +43,13 @@ export class VolumeService {
    */
   async create(request: CreateVolumeRequest, signal: AbortSignal): Promise<Volume> {
     const { placement, name } = request;
-    const known = this.#directory.nodes();
-    const allowed = known.filter((node) => isAllowedOn(placement, node));
-    const { found, away } = await askNodes(this.#directory, allowed, (agent) =>
+    const { found, away } = await askNodes(this.#directory, this.#nodesOf(request), (agent) =>
       agent.getVolume(volumeId(agent.node, name), signal),
     );
     if (found[0]) return confirmSameVolume(found[0], request);
 
     const source = request.source && (await this.#findSource(request.source, request, signal));
-    const nodes = candidates(placement, known, source);
+    const nodes = candidates(placement, this.#directory, source);
     // Whether a candidate that is away has the volume already is not known: making a second one elsewhere would leak it.
     needAnswerOf(away, nodes);
     return await this.#createOnFirst(
@@ -97,7 +95,7 @@ export class VolumeService {
    */
   async capacity(node: NodeName | undefined, signal: AbortSignal): Promise<AvailableCapacity> {
     if (node !== undefined) {
-      if (!this.#directory.nodes().includes(node)) return NO_CAPACITY;
+      if (!this.#directory.has(node)) return NO_CAPACITY;
       return await capacityOf(this.#directory.agent(node), signal);
     }
     const { found } = await askNodes(this.#directory, this.#directory.nodes(), (agent) => capacityOf(agent, signal));
@@ -113,13 +111,21 @@ export class VolumeService {
     );
   }
 
+  /** Where the volume may be, if an earlier call made it. */
+  #nodesOf({ placement, source }: CreateVolumeRequest): readonly NodeName[] {
+    const home = source && agentOf(this.#directory, source.kind, source.id)?.node;
+    if (home === undefined) return allowedOf(placement, this.#directory);
+    return isAllowedOn(placement, home) ? [home] : [];
+  }
+
   /** What is preferred keeps its order; of the rest, who has most room comes first. */
   async #bestFirst(
     nodes: readonly [NodeName, ...NodeName[]],
     { preferred }: Placement,
     signal: AbortSignal,
   ): Promise<readonly NodeName[]> {
-    const rest = nodes.filter((node) => !preferred.includes(node));
+    const first = new Set(preferred);
+    const rest = nodes.filter((node) => !first.has(node));
     if (rest.length < 2) return nodes;
     const { found } = await askNodes(this.#directory, rest, async (agent) => ({
       node: agent.node,
@@ -128,7 +134,7 @@ export class VolumeService {
     const roomOf = new Map(found.map(({ node, availableBytes }) => [node, availableBytes]));
     const room = (node: NodeName) => roomOf.get(node) ?? -1n;
     const byRoom = rest.toSorted((a, b) => (room(a) === room(b) ? 0 : room(a) > room(b) ? -1 : 1));
-    return [...nodes.filter((node) => preferred.includes(node)), ...byRoom];
+    return [...nodes.filter((node) => first.has(node)), ...byRoom];
   }
 
   async #createOnFirst(

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Cluster } from '../support/cluster.ts';
 import { ROOT, stream } from '../support/command.ts';
 import { Driver, type DriverOptions } from '../support/driver.ts';
 import type { Tally } from '../support/tally.ts';
@@ -16,14 +17,26 @@ export interface SanityRun {
   readonly accessType: 'mount' | 'block';
   /** The health calls of CSI 1.13 switched on. */
   readonly health: boolean;
+  /** The controller's endpoint is apart from the node's, and the link is between them. */
+  readonly apart?: true;
   /** Of the driver; a loop pool unless told. */
   readonly driver?: Pick<DriverOptions, 'flags' | 'poolSize'>;
+}
+
+/** The driver as csi-sanity meets it. */
+interface Target extends AsyncDisposable {
+  readonly endpoint: string;
+  readonly controllerEndpoint: string;
+  /** @returns the worst exit code of its processes */
+  stop(): Promise<number>;
+  log(): Promise<string>;
 }
 
 export const SANITY_RUNS: readonly SanityRun[] = [
   { accessType: 'mount', health: false },
   { accessType: 'block', health: false },
   { accessType: 'mount', health: true },
+  { accessType: 'mount', health: false, apart: true },
 ];
 
 /** Every secret that csi-sanity can send: the driver needs none, must take them, and must not log them. */
@@ -57,7 +70,7 @@ const SNAPSHOT_PARAMETERS = {
 };
 
 export async function runSanity(
-  { accessType, health, driver: options = {} }: SanityRun,
+  { accessType, health, apart, driver: options = {} }: SanityRun,
   signal: AbortSignal,
 ): Promise<Tally> {
   if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: run test/tools/build.sh`);
@@ -65,7 +78,7 @@ export async function runSanity(
   try {
     // Everything is logged, so that a secret that is logged is found.
     const flags = ['--log-level', 'debug', '--health', health ? 'on' : 'off', ...(options.flags ?? [])];
-    await using driver = await Driver.start({ ...options, folder, flags });
+    await using driver = await (apart ? startApart(flags) : startTogether({ ...options, folder, flags }));
     const specs = await runProgram(folder, driver, accessType, signal);
     const complaints = [...compareSkips(specs, expectedSkips(health)), ...(await complainOfDriver(driver, specs))];
     for (const complaint of complaints) console.error(`csi-sanity (${accessType}): ${complaint}`);
@@ -77,9 +90,33 @@ export async function runSanity(
   }
 }
 
+async function startTogether(options: DriverOptions): Promise<Target> {
+  const driver = await Driver.start(options);
+  const { endpoint } = driver;
+  return {
+    endpoint,
+    controllerEndpoint: endpoint,
+    stop: () => driver.stop(),
+    log: () => driver.log(),
+    [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
+  };
+}
+
+/** One node: csi-sanity mounts every volume at one endpoint. */
+async function startApart(flags: readonly string[]): Promise<Target> {
+  const cluster = await Cluster.start({ nodes: 1, flags });
+  return {
+    endpoint: cluster.member('node-1').process.endpoint,
+    controllerEndpoint: cluster.running.endpoint,
+    stop: async () => Math.max(...(await cluster.stop()).map((code) => code ?? 128)),
+    log: () => cluster.logs(),
+    [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+  };
+}
+
 async function runProgram(
   folder: string,
-  driver: Driver,
+  driver: Target,
   accessType: SanityRun['accessType'],
   signal: AbortSignal,
 ): Promise<readonly Spec[]> {
@@ -93,7 +130,7 @@ async function runProgram(
   await mkdir(path.join(folder, 'kubelet'));
   const flags = [
     `--csi.endpoint=${driver.endpoint}`,
-    `--csi.controllerendpoint=${driver.endpoint}`,
+    `--csi.controllerendpoint=${driver.controllerEndpoint}`,
     `--csi.mountdir=${path.join(folder, 'kubelet/mount')}`,
     `--csi.stagingdir=${path.join(folder, 'kubelet/staging')}`,
     `--csi.secrets=${await input('secrets.yaml', secrets)}`,
@@ -125,7 +162,7 @@ export function compareSkips(specs: readonly Spec[], expected: ReadonlySet<strin
 }
 
 /** A driver that fell over, leaked a secret into its log, or can't end is a failure whatever the specs say. */
-async function complainOfDriver(driver: Driver, specs: readonly Spec[]): Promise<readonly string[]> {
+async function complainOfDriver(driver: Target, specs: readonly Spec[]): Promise<readonly string[]> {
   const code = await driver.stop();
   const log = await driver.log();
   if (specs.some(({ status }) => status === 'failed')) console.error(`--- log of the driver\n${log}`);

@@ -9,17 +9,21 @@ import { compare } from './rig.ts';
 import { eventually, type Scratch } from './scratch.ts';
 import { dataOf, processesOf } from './serve.ts';
 
-export interface Footprint {
-  /** Backing files, below the folder. */
-  readonly loops: readonly string[];
-  /** `where: type`, in the order of the paths. */
-  readonly mounts: readonly string[];
+/** What there is of a driver in its data folder. */
+export interface PoolFootprint {
   /** Files of the pool; a cut is a list of the files in it. */
   readonly volumes: readonly string[];
   readonly cuts: readonly string[];
   readonly trash: number;
   /** Rounds that may hold something frozen. */
   readonly journal: number;
+}
+
+export interface Footprint extends PoolFootprint {
+  /** Backing files, below the folder. */
+  readonly loops: readonly string[];
+  /** `where: type`, in the order of the paths. */
+  readonly mounts: readonly string[];
   /** Processes that nobody looks after. */
   readonly orphans: readonly string[];
   /** What kubelet's folder has. */
@@ -29,25 +33,31 @@ export interface Footprint {
 /** @param serving the process that should be there */
 export async function footprint(scratch: Scratch, serving?: number): Promise<Footprint> {
   const [loops, table, processes] = await Promise.all([scratch.loops(), readMountTable(), processesOf(scratch)]);
-  const pool = path.join(dataOf(scratch), 'pool');
   const inside = (file: string) => path.relative(scratch.folder, file);
-  const cuts = await namesIn(path.join(pool, 'cuts'));
-  const contents = await Promise.all(cuts.map((token) => namesIn(path.join(pool, 'cuts', token))));
   return {
     loops: loops.map(({ backingPath }) => inside(backingPath)).toSorted(compare),
     mounts: table
       .filter(({ mountPoint }) => mountPoint.startsWith(`${scratch.folder}/`))
       .map(({ mountPoint, fsType, options }) => `${inside(mountPoint)}: ${fsType} ${options[0]}`)
       .toSorted(compare),
-    volumes: await namesIn(path.join(pool, 'volumes')),
-    cuts: contents.map((names) => names.join(' ')).toSorted(compare),
-    trash: (await namesIn(path.join(pool, 'trash'))).length,
-    journal: (await namesIn(path.join(dataOf(scratch), 'journal'))).length,
+    ...(await poolFootprint(dataOf(scratch))),
     orphans: processes
       .filter(({ pid, parent }) => pid !== serving && parent !== serving)
       .map(({ command }) => command)
       .toSorted(compare),
     targets: await namesIn(kubeletOf(scratch)),
+  };
+}
+
+export async function poolFootprint(dataDir: string): Promise<PoolFootprint> {
+  const pool = path.join(dataDir, 'pool');
+  const cuts = await namesIn(path.join(pool, 'cuts'));
+  const contents = await Promise.all(cuts.map((token) => namesIn(path.join(pool, 'cuts', token))));
+  return {
+    volumes: await namesIn(path.join(pool, 'volumes')),
+    cuts: contents.map((names) => names.join(' ')).toSorted(compare),
+    trash: (await namesIn(path.join(pool, 'trash'))).length,
+    journal: (await namesIn(path.join(dataDir, 'journal'))).length,
   };
 }
 

@@ -4,8 +4,8 @@
  * A run works below one folder of its own, which is also the TMPDIR of all it starts. So what is ours is told from what
  * belongs to others by that folder: in a mount point, in the file behind a loop device, in a process's environment.
  * The guard has an environment without it; a guard that outlived its agent is known by its parent.
- * Pools are made in /var/tmp, because /tmp may be in memory. What is new there, loop devices whose image is gone, and the
- * RCU switch are looked at only while nobody else runs Cofferdam or its tests here: they could be theirs.
+ * Pools are made in /var/tmp, because /tmp may be in memory. What is new there, temporary drivers and their networks, loop
+ * devices whose image is gone, and the RCU switch are looked at only while nobody else runs Cofferdam or its tests here: they could be theirs.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -14,6 +14,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from './command.ts';
 
 const SHARED_PLACE = '/var/tmp';
+/** Of temporary drivers and clusters (`demo`, `prove`). */
+const RUNS = '/var/lib/cofferdam-runs';
+const NETWORKS = '/run/netns';
 const OUR_PROGRAM = /jest\.js|(src|dist|test|bench)\/\S*(main|run)\.(ts|js)/;
 const RCU_EXPEDITED = '/sys/kernel/rcu_expedited';
 /** Loop devices detach, and killed processes end, a little later than the call that asked for it returns. */
@@ -94,15 +97,13 @@ export class Traces {
   }
 }
 
-/** Folders of temporary drivers (`demo`, `prove`) and of tests. */
+/** Folders of temporary drivers and of tests, and the networks of temporary clusters. */
 function sharedFolders(): readonly string[] {
-  const runs = path.join(SHARED_PLACE, 'cofferdam');
-  return [
-    ...filesIn(runs).map((name) => path.join(runs, name)),
-    ...filesIn(SHARED_PLACE)
-      .filter((name) => name.startsWith('cofferdam-'))
-      .map((name) => path.join(SHARED_PLACE, name)),
-  ];
+  const ours = (folder: string, prefix: string) =>
+    filesIn(folder)
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => path.join(folder, name));
+  return [...ours(RUNS, 'run-'), ...ours(NETWORKS, 'cofferdam-'), ...ours(SHARED_PLACE, 'cofferdam-')];
 }
 
 function othersAtWork(ours: readonly number[]): boolean {

@@ -173,11 +173,16 @@ export interface OurProcess {
 
 /** `serve` and its guards, orphans too: those whose errors go to the log in the folder. */
 export async function processesOf(scratch: Scratch): Promise<readonly OurProcess[]> {
+  return await processesLoggingTo(logOf(scratch));
+}
+
+/** A process and all that it started, and did not tell to be quiet. */
+export async function processesLoggingTo(file: string): Promise<readonly OurProcess[]> {
   const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0);
   const found = await Promise.all(
     pids.map(async (pid): Promise<OurProcess[]> => {
       try {
-        if ((await readlink(`/proc/${pid}/fd/2`)) !== logOf(scratch)) return [];
+        if ((await readlink(`/proc/${pid}/fd/2`)) !== file) return [];
         const [status, command] = await Promise.all([statOf(pid), readFile(`/proc/${pid}/cmdline`, 'utf8')]);
         if (status.state === 'Z') return [];
         return [{ pid, parent: status.parent, command: command.replaceAll('\0', ' ').trim() }];

@@ -33,8 +33,11 @@ export const TIERS: readonly Tier[] = [
   { name: 'sanity', needsRoot: true, run: runSanityTier },
   jestTier('prove', true),
   jestTier('fault', true),
+  jestTier('cluster', true),
+  jestTier('scale', false),
   { name: 'vm', needsRoot: true, soak: true, run: runVmTier },
   { name: 'lvm-soak', needsRoot: true, soak: true, run: ({ signal }) => runLvmSoakTier(signal) },
+  { ...jestTier('soak', true), soak: true },
 ];
 
 async function runChecks({ signal }: TestRun): Promise<Tally> {
@@ -54,7 +57,9 @@ async function runSanityTier({ signal }: TestRun): Promise<Tally> {
   if ((await stream(['test/tools/build.sh', 'csi-sanity'], signal)) !== 0) return verdict(false);
   const tallies: Tally[] = [];
   for (const run of SANITY_RUNS) {
-    console.log(`\ncsi-sanity: ${run.accessType}${run.health ? ', with health' : ''}`);
+    console.log(
+      `\ncsi-sanity: ${run.accessType}${run.health ? ', with health' : ''}${run.apart ? ', controller and node apart' : ''}`,
+    );
     tallies.push(await runSanity(run, signal).catch(complain));
   }
   return addUp(tallies);

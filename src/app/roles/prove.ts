@@ -2,15 +2,21 @@
 import { mkdtemp, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { invalidArgument } from '../../core/errors.ts';
 import { requireRoot } from '../../host/privileges.ts';
+import type { ProveOptions } from '../../prove/options.ts';
 import { prove } from '../../prove/prove.ts';
 import { renderProgress, renderReport } from '../../prove/render.ts';
 import { reportJson } from '../../prove/report.ts';
 import type { Role } from '../cli.ts';
-import { startTemporaryDriver } from '../temporary-driver.ts';
+import type { OptionValues } from '../options.ts';
+import { startTemporaryCluster } from '../temporary/cluster.ts';
+import { startTemporaryDriver, type TemporaryDriver } from '../temporary/driver.ts';
 
 const PROVE_OPTIONS = [
   'driver',
+  'nodeDriver',
+  'nodes',
   'volumes',
   'rounds',
   'access',
@@ -21,7 +27,10 @@ const PROVE_OPTIONS = [
   'poolSize',
   'json',
   'noFence',
+  'noBarrier',
 ] as const;
+
+type ProveRoleOptions = OptionValues<(typeof PROVE_OPTIONS)[number]>;
 
 export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
   description:
@@ -31,10 +40,7 @@ export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
   run: async (options, signal) => {
     requireRoot();
     await using resources = new AsyncDisposableStack();
-    const target =
-      options.driver === undefined
-        ? resources.use(await startTemporaryDriver(options.poolSize))
-        : { endpoint: options.driver, workFolder: await temporaryFolder(resources) };
+    const target = await targetOf(options, resources);
     const report = await prove(
       {
         ...target,
@@ -45,6 +51,7 @@ export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
         ...(options.volumeSize !== undefined && { volumeBytes: options.volumeSize }),
         loadBytesPerSecond: options.load,
         noFence: options.noFence,
+        noBarrier: options.noBarrier,
         ...(options.seed !== undefined && { seed: options.seed }),
       },
       options.json ? () => undefined : (event) => process.stdout.write(renderProgress(event)),
@@ -54,6 +61,27 @@ export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
     return report.passed ? 0 : 1;
   },
 };
+
+type Target = Pick<ProveOptions, 'endpoint' | 'nodes' | 'workFolder' | 'windowsOf'>;
+
+/** The driver that is named, or one of our own. */
+async function targetOf(options: ProveRoleOptions, resources: AsyncDisposableStack): Promise<Target> {
+  const { driver, nodeDriver, nodes, poolSize } = options;
+  if (driver === undefined) {
+    if (nodeDriver !== undefined) throw invalidArgument('--node-driver', 'is for the driver named by --driver');
+    const own: Promise<TemporaryDriver> =
+      nodes === undefined
+        ? startTemporaryDriver(poolSize)
+        : startTemporaryCluster({ nodes, ...(poolSize !== undefined && { poolBytes: poolSize }) });
+    return resources.use(await own);
+  }
+  if (nodes !== undefined) throw invalidArgument('--nodes', 'is for a temporary cluster, not for --driver');
+  return {
+    endpoint: driver,
+    ...(nodeDriver && { nodes: nodeDriver }),
+    workFolder: await temporaryFolder(resources),
+  };
+}
 
 async function temporaryFolder(resources: AsyncDisposableStack): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'cofferdam-prove-'));

@@ -2,13 +2,13 @@ import { hasCode, messageOf } from '../../core/errors.ts';
 import type { NodeDefinition } from '../../gen/csi/v1/Node.ts';
 import type { Handler } from '../../rpc/types.ts';
 import type { VolumeService } from '../../volumes/volume-service.ts';
-import type { CsiOptions } from '../options.ts';
+import type { NodeInfo } from '../options.ts';
 import { checkUnusedMaps } from '../parse/fields.ts';
 
 /** The node's pool: no entry when all is well. */
 export function nodeGetStorageHealth(
   volumes: VolumeService,
-  { node }: CsiOptions,
+  { node }: NodeInfo,
 ): Handler<NodeDefinition, 'NodeGetStorageHealth'> {
   return async ({ secrets }, { signal }) => {
     checkUnusedMaps({ secrets });

@@ -87,6 +87,8 @@ export const INTEGERS = {
     String(16 * MiB + 1),
     String(MiB),
   ],
+  uint32: [0, 1, 30_000, 30_001, 2 ** 31, 2 ** 32 - 1],
+  uint64: ['0', '1', '9007199254740993', '9223372036854775808', '18446744073709551615', String(16 * MiB)],
 } as const;
 
 /** Numbers of a later protocol, and of none. */
@@ -125,6 +127,8 @@ function singleValues({ kind, name }: Field, strings: readonly string[]): readon
       return strings;
     case 'int32':
     case 'int64':
+    case 'uint32':
+    case 'uint64':
       return INTEGERS[kind];
     case 'bool':
       return [true, false];

@@ -35,8 +35,9 @@ class Pair implements AsyncDisposable {
     const scratch = resources.use(await Scratch.open());
     if (role.container) await shareFolder(scratch.path('kubelet'));
     const guard = resources.use(await GuardRole.start(scratch, role));
-    const place = role.container && { place: { scratch, folder: 'kubelet' } };
-    const window = resources.use(await Window.open({ ...options, ...place, guardSocket: guard.socket }));
+    // In one place, which is cleaned when both have ended: what is open in either can't be unmounted.
+    const place = { scratch, folder: 'kubelet' };
+    const window = resources.use(await Window.open({ ...options, place, guardSocket: guard.socket }));
     return new Pair(guard, window, resources.move());
   }
 

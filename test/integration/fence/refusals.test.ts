@@ -241,7 +241,7 @@ describe('a caller who goes away', () => {
         const request = rig.groupRequest(`${when}-${step}`, idsOf(volumes));
         await expect(round.run(request, caller.signal)).rejects.toBe(gone);
         await expectNothingLeft(rig, scratch, volumes);
-        await rig.backend.deleteGroup(rig.groupRequest('afterwards', []).group?.id ?? '');
+        await rig.backend.deleteGroup(rig.groupRequest('afterwards', idsOf(volumes)).group?.id ?? '');
       }
     }
   });

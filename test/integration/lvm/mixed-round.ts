@@ -5,6 +5,7 @@
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { NodeDirectory } from '../../../src/core/node-agent.ts';
+import { compareIds } from '../../../src/core/sorted-index.ts';
 import { makeFilesystem } from '../../../src/host/filesystem.ts';
 import { unmount } from '../../../src/host/mount.ts';
 import { Random } from '../../../src/prove/random.ts';
@@ -91,7 +92,8 @@ function coordinator() {
   const rigs = [loop, thin];
   const directory: NodeDirectory = {
     agent: (name) => (rigs.find(({ node }) => node === name) ?? loop).agent,
-    nodes: () => rigs.map(({ node }) => node),
+    has: (name) => rigs.some(({ node }) => node === name),
+    nodes: () => rigs.map(({ node }) => node).sort(compareIds),
   };
   return loop.coordinator(directory);
 }

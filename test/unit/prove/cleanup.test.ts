@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
+import { mapLimited } from '../../../src/core/concurrency.ts';
 import { DriverError } from '../../../src/core/errors.ts';
 import { Cleanup } from '../../../src/prove/cleanup.ts';
-import { mapLimited } from '../../../src/prove/concurrency.ts';
 
 const failing = (text: string) => () => Promise.reject(new Error(text));
 

@@ -93,16 +93,21 @@ test('parameters reach the driver; the switch of the fence is one of them', asyn
 });
 
 test('a load is written beside, and the window of a group is asked for', async () => {
-  const windowOf = async () => 12.5;
-  const { report, leftovers } = await run({}, { rounds: 2, loadBytesPerSecond: 20_000_000n, windowOf });
+  const windowsOf = async () =>
+    new Map([
+      ['a', 12.5],
+      ['b', 8],
+    ]);
+  const { report, leftovers } = await run({}, { rounds: 2, loadBytesPerSecond: 20_000_000n, windowsOf });
   expect(report.failure).toBeUndefined();
   expect(report.windowMs).toEqual({ min: 12.5, median: 12.5, max: 12.5 });
+  expect(report.nodeWindowsMs).toMatchObject({ a: { median: 12.5 }, b: { median: 8 } });
   expect(leftovers).toEqual([]);
 });
 
 test('evidence that cannot be had is told, and ends nothing', async () => {
-  const windowOf = () => Promise.reject(new Error('no such file'));
-  const { report, texts } = await run({}, { rounds: 1, windowOf });
+  const windowsOf = () => Promise.reject(new Error('no such file'));
+  const { report, texts } = await run({}, { rounds: 1, windowsOf });
   expect(report.rounds).toHaveLength(1);
   expect(report.windowMs).toBeUndefined();
   expect(texts.find((text) => text.includes("can't be had: no such file"))).toBeDefined();

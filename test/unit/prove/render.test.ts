@@ -52,7 +52,7 @@ function report(
   const histogram = Array.from({ length: 32 }, (_, bucket) => (bucket === 8 ? 99 : bucket === 13 ? 1 : 0));
   const { bufferedCounts = false, failure } = changes;
   return reportOf(plan, {
-    driver: { name: 'some.driver', version: '1', nodeId: 'n', attaches: false, stages: true, groups: true },
+    driver: { name: 'some.driver', version: '1', constrained: true, attaches: false, groups: true },
     check: 'checked',
     bufferedCounts,
     rounds,

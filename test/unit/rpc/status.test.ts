@@ -13,6 +13,8 @@ const CODES: readonly (readonly [ErrorCode, status])[] = [
   ['aborted', 10],
   ['unavailable', 14],
   ['unimplemented', 12],
+  ['unauthenticated', 16],
+  ['permission-denied', 7],
   ['cancelled', 1],
   ['deadline-exceeded', 4],
   ['data-loss', 15],

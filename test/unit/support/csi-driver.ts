@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { CsiOptions } from '../../../src/csi/options.ts';
+import type { CsiOptions, NodeInfo } from '../../../src/csi/options.ts';
 import { CSI_PROTO, csiInterceptors, csiServices, startingServices } from '../../../src/csi/services.ts';
 import { RoundCoordinator } from '../../../src/fence/coordinator.ts';
 import type { ControllerDefinition } from '../../../src/gen/csi/v1/Controller.ts';
@@ -32,7 +32,7 @@ export interface CsiDriver extends AsyncDisposable {
 }
 
 /** The whole driver on a real socket, over a node in memory; while it starts, until it is told. */
-export async function startingCsiDriver(options: Partial<CsiOptions> = {}): Promise<CsiDriver> {
+export async function startingCsiDriver(options: Partial<CsiOptions & NodeInfo> = {}): Promise<CsiDriver> {
   await using resources = new AsyncDisposableStack();
   const folder = resources.use(await temporaryFolder());
   const directory = new FakeDirectory('node-a');
@@ -45,14 +45,23 @@ export async function startingCsiDriver(options: Partial<CsiOptions> = {}): Prom
   const about = { node: 'node-a', version: '1.2.3', health: false, snapshotTopology: false, ready, ...options };
   const interceptors = csiInterceptors({ logger, metrics });
   const server = resources.use(
-    await serve({ address: { kind: 'unix', path }, services: startingServices(about), interceptors, drainMs: 100 }),
+    await serve({
+      address: { kind: 'unix', path },
+      services: startingServices(['controller', 'node'], about),
+      interceptors,
+      drainMs: 100,
+    }),
   );
   const becomeReady = () => {
     isReady = true;
     const volumes = new VolumeService(directory);
     const snapshots = new SnapshotService(directory, rounds);
     const groups = new GroupService(directory, rounds);
-    server.replace(csiServices({ volumes, snapshots, groups, node, options: about }), interceptors);
+    const parts = {
+      controller: { volumes, snapshots, groups },
+      node: { operations: node, volumes, info: about },
+    };
+    server.replace(csiServices(parts, about), interceptors);
   };
   const channel = resources.use(connect(`unix://${path}`));
   const proto = loadProto(CSI_PROTO);

@@ -5,6 +5,7 @@ import type { NodeAgent, NodeDirectory } from '../../../src/core/node-agent.ts';
 import type { Page, PageRequest } from '../../../src/core/paging.ts';
 import type { Decision, RoundPlan, RoundToken } from '../../../src/core/round.ts';
 import type { CutRecord, Snapshot } from '../../../src/core/snapshot.ts';
+import { compareIds } from '../../../src/core/sorted-index.ts';
 import type { Volume, VolumeSpec } from '../../../src/core/volume.ts';
 
 /** A node whose pool is in memory. */
@@ -177,8 +178,12 @@ export class FakeDirectory implements NodeDirectory {
     return agent;
   }
 
+  has(node: NodeName): boolean {
+    return this.agents.has(node);
+  }
+
   nodes(): readonly NodeName[] {
-    return [...this.agents.keys()];
+    return [...this.agents.keys()].sort(compareIds);
   }
 }
 

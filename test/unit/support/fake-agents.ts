@@ -12,6 +12,7 @@ import type {
   RoundToken,
 } from '../../../src/core/round.ts';
 import type { CutRecord } from '../../../src/core/snapshot.ts';
+import { compareIds } from '../../../src/core/sorted-index.ts';
 import type { RoundObserver } from '../../../src/fence/coordinator.ts';
 import { type NodeRoundEvent, type NodeRoundState, nextState } from '../../../src/fence/round-state.ts';
 
@@ -207,8 +208,12 @@ export class FakeDirectory implements NodeDirectory {
     return agent;
   }
 
+  has(node: NodeName): boolean {
+    return this.#agents.has(node);
+  }
+
   nodes(): readonly NodeName[] {
-    return [...this.#agents.keys()];
+    return [...this.#agents.keys()].sort(compareIds);
   }
 }
 

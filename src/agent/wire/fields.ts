@@ -1,0 +1,74 @@
+/**
+ * Fields of messages that came over the link, from a controller or from an agent: what is wrong with one is an
+ * `invalid-argument` that names it as the protocol does.
+ */
+import type { Bytes } from '../../core/bytes.ts';
+import { invalidArgument } from '../../core/errors.ts';
+import { type NodeName, nodeOf, type ParsedId } from '../../core/ids.ts';
+import type { RoundToken } from '../../core/round.ts';
+
+/** CSI specification, "Size Limits"; the CSI edge holds its callers to the same. */
+const MAX_NAME_BYTES = 128;
+const MAX_MAP_BYTES = 4096;
+const TOKEN = /^[0-9a-f]{16}$/;
+
+/** @throws DriverError invalid-argument for a message that is absent */
+export function required<T>(field: string, message: T | null | undefined): T {
+  if (message === null || message === undefined) throw invalidArgument(field, 'required');
+  return message;
+}
+
+/** An id of this kind, on any node. */
+export function readId(field: string, kind: ParsedId['kind'], id: string): string {
+  nodeIn(field, kind, id);
+  return id;
+}
+
+/** An id of something on this node. */
+export function readIdOn(node: NodeName, field: string, kind: ParsedId['kind'], id: string): string {
+  if (nodeIn(field, kind, id) !== node) throw invalidArgument(field, `${shown(id)} is not on node ${node}`);
+  return id;
+}
+
+function nodeIn(field: string, kind: ParsedId['kind'], id: string): NodeName {
+  const node = nodeOf(kind, id);
+  if (node === undefined) throw invalidArgument(field, `${shown(id)} is no id of a ${kind}`);
+  return node;
+}
+
+export function readNode(expected: NodeName, field: string, node: string): NodeName {
+  if (node !== expected) throw invalidArgument(field, `${shown(node)} is not ${expected}`);
+  return node;
+}
+
+/** A name that the CO gave. */
+export function readName(field: string, name: string): string {
+  if (name === '') throw invalidArgument(field, 'required');
+  const bytes = Buffer.byteLength(name);
+  if (bytes > MAX_NAME_BYTES) throw invalidArgument(field, `has ${bytes} bytes, the limit is ${MAX_NAME_BYTES}`);
+  return name;
+}
+
+export function readToken(field: string, token: string): RoundToken {
+  if (!TOKEN.test(token)) throw invalidArgument(field, `${shown(token)} is not 16 hexadecimal digits`);
+  return token;
+}
+
+/** 64-bit numbers arrive as decimal strings (`rpc/proto.ts`). */
+export function readSize(field: string, wire: string): Bytes {
+  const bytes = BigInt(wire);
+  if (bytes === 0n) throw invalidArgument(field, 'required');
+  return bytes;
+}
+
+export function readMap(field: string, map: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  let bytes = 0;
+  for (const [key, value] of Object.entries(map)) bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+  if (bytes > MAX_MAP_BYTES) throw invalidArgument(field, `has ${bytes} bytes, the limit is ${MAX_MAP_BYTES}`);
+  return map;
+}
+
+/** In a message: a caller's text, of a length that can be read. */
+function shown(text: string): string {
+  return JSON.stringify(text.length > MAX_NAME_BYTES ? `${text.slice(0, MAX_NAME_BYTES)}...` : text);
+}

@@ -1,0 +1,106 @@
+/** What the roles that serve have in common: a process with one CSI socket, which runs until it is told to stop. */
+import { once } from 'node:events';
+import { invalidArgument } from '../core/errors.ts';
+import { armFailpoints } from '../core/failpoint.ts';
+import type { KeyedLocks } from '../core/locks.ts';
+import type { Logger, Metrics } from '../core/observe.ts';
+import { SECRET_FIELDS } from '../csi/redaction.ts';
+import { type CsiParts, csiInterceptors, csiServices, startingServices } from '../csi/services.ts';
+import { createLogger } from '../obs/logger.ts';
+import { type Address, parseAddress } from '../rpc/address.ts';
+import { serve } from '../rpc/server.ts';
+import { measure } from './measuring.ts';
+import type { OptionValues } from './options.ts';
+import { VERSION } from './version.ts';
+
+/** Calls under way may end by themselves for so long when a server stops. */
+export const DRAIN_MS = 10_000;
+
+export const SERVICE_OPTIONS = [
+  'endpoint',
+  'health',
+  'snapshotTopology',
+  'metricsAddress',
+  'logLevel',
+  'untilStdinCloses',
+  'failpoints',
+] as const;
+
+export type ServiceOptions = OptionValues<(typeof SERVICE_OPTIONS)[number]>;
+
+/** What a role is made of. */
+export interface Service {
+  readonly parts: CsiParts;
+  /** The node's, when there is one. */
+  readonly nodeLocks?: KeyedLocks;
+  /** Brings metrics up to date that are looked up and not counted. */
+  readonly refresh?: () => Promise<void>;
+  /** For the line that says that it serves. */
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+export interface Surroundings {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** What the service is made of is put here, and is disposed of after the socket is closed: calls work on it. */
+  readonly resources: AsyncDisposableStack;
+}
+
+export interface ServicePlan {
+  readonly parts: readonly (keyof CsiParts)[];
+  /** Makes them. May take long: a pool may have a journal to replay. */
+  readonly compose: (surroundings: Surroundings) => Promise<Service>;
+}
+
+/**
+ * The socket comes first, so that whoever watches over the process can see that it lives while its parts are made.
+ * @returns the exit code of the process
+ */
+export async function runService(
+  options: ServiceOptions,
+  { parts, compose }: ServicePlan,
+  signal: AbortSignal,
+): Promise<number> {
+  if (options.failpoints !== undefined) armFailpoints(options.failpoints);
+  using logger = createLogger({ level: options.logLevel, secretFields: SECRET_FIELDS });
+  const { metrics, expose } = await measure(options.metricsAddress);
+  await using resources = new AsyncDisposableStack();
+  let service: Service | undefined;
+  const ready = () => service !== undefined;
+  const about = { ...options, version: VERSION, ready };
+  await using server = await serve({
+    address: socketOf(options.endpoint),
+    services: startingServices(parts, about),
+    interceptors: csiInterceptors({ logger, metrics }),
+    drainMs: DRAIN_MS,
+  });
+  await using _exposed = await expose?.(ready, async () => await service?.refresh?.());
+
+  service = await compose({ logger, metrics, resources });
+  const { nodeLocks, facts } = service;
+  const interceptors = csiInterceptors({ logger, metrics, ...(nodeLocks && { nodeLocks }) });
+  server.replace(csiServices(service.parts, about), interceptors);
+  logger.info({ version: VERSION, ...facts, address: server.address }, 'serving');
+  await stopped(signal, options.untilStdinCloses);
+  logger.info({}, 'stopping');
+  return 0;
+}
+
+async function stopped(signal: AbortSignal, untilStdinCloses: boolean): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (signal.aborted) resolve();
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  if (untilStdinCloses) {
+    process.stdin.resume();
+    void once(process.stdin, 'close').then(() => resolve());
+  }
+  await promise;
+  if (untilStdinCloses) process.stdin.destroy();
+}
+
+/** Whoever reaches the endpoint can do everything with the volumes: it is a socket that only its owner opens, never a port. */
+function socketOf(endpoint: string): Address {
+  const address = parseAddress('--endpoint', endpoint);
+  if (address.kind === 'unix') return address;
+  throw invalidArgument('--endpoint', `${JSON.stringify(endpoint)} must be a unix socket, unix:///path`);
+}

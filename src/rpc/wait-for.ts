@@ -1,0 +1,31 @@
+import { DriverError } from '../core/errors.ts';
+
+export interface WaitOptions {
+  /** What is waited for, for the message. */
+  readonly what: string;
+  readonly signal: AbortSignal;
+  /** Milliseconds; for ever when absent. */
+  readonly ms?: number;
+}
+
+/** What is waited for goes on. @throws DriverError what the signal says as soon as it fires; unavailable after `ms` */
+export async function waitFor<T>(promise: Promise<T>, { what, signal, ms }: WaitOptions): Promise<T> {
+  if (signal.aborted) throw cancelled(what, signal);
+  const { promise: enough, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(cancelled(what, signal));
+  const late = () => reject(new DriverError('unavailable', `${what}: no answer within ${ms} ms`));
+  const timer = ms === undefined ? undefined : setTimeout(late, ms);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([promise, enough]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** A signal may say more than that it fired: a deadline that passed further up. */
+export function cancelled(what: string, { reason }: AbortSignal): DriverError {
+  if (reason instanceof DriverError) return reason;
+  return new DriverError('cancelled', `${what} was cancelled`, { cause: reason });
+}

@@ -1,0 +1,40 @@
+import type { NodeName } from '../../../../src/core/ids.ts';
+import type { NodeAgent } from '../../../../src/core/node-agent.ts';
+
+type Method = Exclude<keyof NodeAgent, 'node'>;
+
+const METHODS: Readonly<Record<Method, true>> = {
+  limits: true,
+  capacity: true,
+  createVolume: true,
+  getVolume: true,
+  listVolumes: true,
+  deleteVolume: true,
+  expandVolume: true,
+  getSnapshot: true,
+  listSnapshots: true,
+  getGroup: true,
+  deleteSnapshot: true,
+  deleteGroup: true,
+  prepare: true,
+  freeze: true,
+  cut: true,
+  commit: true,
+  abort: true,
+  settle: true,
+  sealedParts: true,
+};
+
+export const ALL_METHODS = Object.keys(METHODS) as readonly Method[];
+
+/** What the agent of every node says when it is greeted. */
+export const LIMITS = { sizeGranularity: 1n, minVolumeBytes: 1n, maxVolumeBytes: 2n ** 60n };
+
+/** An agent that does what the script says, and fails loudly when it is asked for anything else. */
+export function scripted(node: NodeName, script: Partial<Omit<NodeAgent, 'node'>>): NodeAgent {
+  const unexpected = (method: Method) => async (): Promise<never> => {
+    throw new Error(`${method} was not expected`);
+  };
+  const others = Object.fromEntries(ALL_METHODS.map((method) => [method, unexpected(method)]));
+  return { ...(others as unknown as NodeAgent), limits: async () => LIMITS, ...script, node };
+}
