@@ -113,13 +113,18 @@ async function assertSameTransaction(pool: Pool): Promise<void> {
  * Has LVM settle what a command that a crash cut short wanted of the kernel. `lvcreate` does it first; `lvremove` does
  * not, but adds to the same list, and LVM then drops the whole list when its head was done already (LVM 2.03.16): the
  * volume would be gone for LVM and stay in the kernel, under an id that LVM gives away again.
+ * @throws CommandError in a pool that is full as well: it has no room for the one that `lvcreate` is to make
  */
 async function finishInterrupted(pool: Pool): Promise<void> {
   const { lvm, name, extentBytes } = pool;
-  const size = ['-V', `${extentBytes}b`, '--thinpool', lvm.pathOf(name)];
-  await lvm.run(['lvcreate', '-y', '-an', '-ky', '-Wn', ...size, '-n', `${STARTING}${randomBytes(6).toString('hex')}`]);
-  const made = (await lvm.list()).filter((volume) => volume.poolName === name && volume.name.startsWith(STARTING));
-  await lvm.run(['lvremove', '-y', ...made.map((volume) => lvm.pathOf(volume.name))]);
+  if (await lvm.hasQueuedMessages()) {
+    const size = ['-V', `${extentBytes}b`, '--thinpool', lvm.pathOf(name)];
+    const made = `${STARTING}${randomBytes(6).toString('hex')}`;
+    await lvm.run(['lvcreate', '-y', '-an', '-ky', '-Wn', ...size, '-n', made]);
+  }
+  // One of an earlier start, too, that did not get so far.
+  const found = (await lvm.list()).filter((volume) => volume.poolName === name && volume.name.startsWith(STARTING));
+  if (found.length > 0) await lvm.run(['lvremove', '-y', ...found.map((volume) => lvm.pathOf(volume.name))]);
 }
 
 function otherTransaction(pool: string, kernel: bigint, lvm: bigint, cause?: unknown): DriverError {

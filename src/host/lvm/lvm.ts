@@ -3,7 +3,7 @@
  * too. Exit code 5 means anything from "not found" to "has that size already", so whoever calls
  * looks (`list`) before it concludes.
  */
-import { mkdir, realpath, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, realpath, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Bytes } from '../../core/bytes.ts';
 import { DriverError } from '../../core/errors.ts';
@@ -104,6 +104,13 @@ export class Lvm implements AsyncDisposable {
   /** Undefined when there is none of this name. */
   async find(name: string): Promise<LogicalVolume | undefined> {
     return (await this.list()).find((volume) => volume.name === name);
+  }
+
+  /** Whether a command has written down what it wanted of the kernel, for a thin pool, and has not struck it off. */
+  async hasQueuedMessages(): Promise<boolean> {
+    const file = path.join(this.#folder, 'group.vg');
+    await this.#execute(['vgcfgbackup', '-f', file, this.group]);
+    return /^\s*message\d+ \{$/m.test(await readFile(file, 'utf8'));
   }
 
   /**
