@@ -4,9 +4,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from '@jest/globals';
+import { isErrno } from '../../src/core/errors.ts';
 import { codeOf } from '../support/csi.ts';
-import { eventually, isRunning } from '../support/scratch.ts';
-import { stateOf } from '../support/serve.ts';
+import { eventually } from '../support/scratch.ts';
+import { hasEnded } from '../support/serve.ts';
 import { ClusterWorld } from './world.ts';
 
 /** Long enough for a busy machine: a lease that runs out fails a round. */
@@ -140,9 +141,12 @@ async function expectRetry(world: ClusterWorld, name: string): Promise<void> {
 }
 
 async function end(pid: number): Promise<void> {
-  process.kill(pid, 'SIGKILL');
-  // Its parent may be stopped, and reaps it later.
-  await eventually('the guard ends', async () => !isRunning(pid) || (await stateOf(pid)) === 'Z');
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH')) throw error; // it has just ended
+  }
+  await eventually('the guard ends', () => hasEnded(pid));
 }
 
 /** One world for many faults, since making one takes seconds; a fault that is not met gets rid of it. */

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { eventually, isRunning } from '../support/scratch.ts';
-import { LEASE_MS, stateOf } from '../support/serve.ts';
+import { hasEnded, LEASE_MS } from '../support/serve.ts';
 import { AFTER_THE_THAW, ARMED_TO_THAWED, expectWell, whileStopped } from './guarded-group.ts';
 import { SharedWorld } from './shared-world.ts';
 import type { World } from './world.ts';
@@ -26,8 +26,7 @@ async function meanwhile(world: World, point: string, work: (guard: number) => P
 
 async function end(pid: number): Promise<void> {
   process.kill(pid, 'SIGKILL');
-  // Its parent may be stopped, and reaps it later.
-  await eventually('the guard ends', async () => !isRunning(pid) || (await stateOf(pid)) === 'Z');
+  await eventually('the guard ends', () => hasEnded(pid));
 }
 
 describe('the guard is killed', () => {

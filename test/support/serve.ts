@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { open, readdir, readFile, readlink, rename, symlink, writeFile } from 'node:fs/promises';
 import { connect as connectSocket } from 'node:net';
 import path from 'node:path';
+import { isErrno } from '../../src/core/errors.ts';
 import { ROOT } from './command.ts';
 import { type Csi, connectTo } from './csi.ts';
 import { eventually, type Scratch } from './scratch.ts';
@@ -244,6 +245,16 @@ async function arm(scratch: Scratch, failpoints: string): Promise<void> {
 /** A letter: `R`, `S`, `T` (stopped), `Z` (ended, and not reaped). */
 export async function stateOf(pid: number): Promise<string> {
   return (await statOf(pid)).state;
+}
+
+/** Also of a process that its parent has not reaped: that one may be stopped. */
+export async function hasEnded(pid: number): Promise<boolean> {
+  try {
+    return (await stateOf(pid)) === 'Z';
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH')) return true;
+    throw error;
+  }
 }
 
 /** proc_pid_stat(5); the name of the program, in brackets, may hold anything. */
