@@ -41,12 +41,12 @@ test.each([
   { volumes: 16, rounds: ROUNDS, access: 'mount' },
 ])('$rounds group snapshots of $volumes volumes ($access) hold', async ({ volumes, rounds, access }) => {
   const numbers = ['--volumes', String(volumes), '--rounds', String(rounds), '--access', access];
-  const { status, stdout, stderr } = spawnSync(
+  const { status, signal, stdout, stderr } = spawnSync(
     process.execPath,
     [path.join(ROOT, 'src/main.ts'), 'prove', '--json', '--driver', driver.endpoint, ...numbers],
     { cwd: ROOT, encoding: 'utf8', maxBuffer: 256 << 20 },
   );
-  if (!stdout.startsWith('{')) throw new Error(`prove printed no report:\n${stderr}\n${await driver.log()}`);
+  if (!stdout.startsWith('{')) throw new Error(`prove printed no report (${signal ?? `exit code ${status}`}):\n${stderr}\n${await driver.log()}`);
   const report = JSON.parse(stdout) as Report;
   const { rounds: taken, ...rest } = report;
   const windows = (await windowsMs()).slice(-taken.length).toSorted((a, b) => a - b);
