@@ -46,7 +46,8 @@ test.each([
     [path.join(ROOT, 'src/main.ts'), 'prove', '--json', '--driver', driver.endpoint, ...numbers],
     { cwd: ROOT, encoding: 'utf8', maxBuffer: 256 << 20 },
   );
-  if (!stdout.startsWith('{')) throw new Error(`prove printed no report (${signal ?? `exit code ${status}`}):\n${stderr}\n${await driver.log()}`);
+  if (!stdout.startsWith('{'))
+    throw new Error(`prove printed no report (${signal ?? `exit code ${status}`}):\n${stderr}\n${await driver.log()}`);
   const report = JSON.parse(stdout) as Report;
   const { rounds: taken, ...rest } = report;
   const windows = (await windowsMs()).slice(-taken.length).toSorted((a, b) => a - b);
