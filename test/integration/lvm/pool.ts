@@ -93,8 +93,12 @@ test('a pool that is full fails writes and promises nothing; more space, and a c
   await expect(rig.create('more', 16n * MiB)).rejects.toMatchObject({ code: 'resource-exhausted' });
   await expect(rig.group('group', [other.id])).rejects.toMatchObject({ code: 'resource-exhausted' });
   expect((await rig.backend.listSnapshots({}, {})).items).toEqual([]);
-  // What was written stays, and overwriting it needs no space.
-  await writeFile(`${other.mountPoint}/kept`, 'over', { flush: true });
+  // What was written stays, and overwriting it in its place needs no space: not for the data, nor for a journal.
+  {
+    await using kept = await open(`${other.mountPoint}/kept`, 'r+');
+    await kept.write('over');
+    await kept.datasync();
+  }
 
   lvm(dataDir(), 'lvextend', '-L', '+512m', `${GROUP}/${pool}`);
   await unmount(full.mountPoint);
