@@ -121,7 +121,9 @@ export class RemoteAgent implements NodeAgent, Disposable {
   }
 
   async cut(token: RoundToken, signal: AbortSignal): Promise<CutNode> {
-    const { evidence } = await this.#client.call('Cut', { token }, this.#lease(token) + CUT_MARGIN_MS, signal);
+    const limitMs = this.#lease(token) + CUT_MARGIN_MS;
+    this.#leases.delete(token);
+    const { evidence } = await this.#client.call('Cut', { token }, limitMs, signal);
     return this.#understood(() => ({ evidence: evidence.map((each) => readEvidence(this.node, 'evidence', each)) }));
   }
 

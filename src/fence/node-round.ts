@@ -19,13 +19,13 @@ import type {
   SealedPart,
 } from '../core/round.ts';
 import type { CutRecord } from '../core/snapshot.ts';
-import { admitRound } from './admission.ts';
+import { admitRound, pricedTargets } from './admission.ts';
 import { evidenceOf, quiescenceOf } from './evidence.ts';
 import type { FenceSession } from './fence-session.ts';
 import { type FenceObserver, FrozenGauge } from './frozen-gauge.ts';
 import { cutMembers } from './member-cuts.ts';
 import { assertLease, type NodeFence } from './node-fence.ts';
-import { type OpenRound, OpenRounds } from './open-rounds.ts';
+import { type OpenRound, OpenRounds, OVERDUE_LEASES } from './open-rounds.ts';
 import { nextState } from './round-state.ts';
 
 /** A round whose coordinator has gone before the freeze is given up after this long. */
@@ -66,33 +66,25 @@ export class NodeRounds {
   async prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode> {
     return await this.#rounds.begin(plan.token, async () => {
       const { token, group, members } = plan;
-      const ids = members.flatMap(({ volumeId, snapshotId }) => [volumeId, snapshotId]);
-      const claim = { exclusive: lockKeysOf(...ids, ...(group ? [group.id] : [])) };
       await using undo = new AsyncDisposableStack();
-      const locks = undo.use(this.#locks.acquire(`round ${token}`, claim));
+      const hold = (...ids: readonly string[]) =>
+        undo.use(this.#locks.acquire(`round ${token}`, { exclusive: lockKeysOf(...ids) }));
+      const volumeLocks = hold(...members.map(({ volumeId }) => volumeId));
+      const nameLocks = hold(...members.map(({ snapshotId }) => snapshotId), ...(group ? [group.id] : []));
       await admitRound(plan, this.#backend, (of) => this.#rounds.ofGroup(of));
-      const targets = await this.#targetsOf(plan);
+      const targets = await pricedTargets(plan, this.#backend, this.#budgetMs);
       await failpoint('round.prepare');
       await this.#backend.prepareCut(plan, signal);
       undo.defer(() => this.#backend.abortCut(token));
       const session = await this.#prepareFence(plan, targets, signal);
       undo.defer(async () => void (await session?.end()));
       this.#rounds.assertNotEnded(token);
+      const locks = { volumeLocks, nameLocks };
       this.#rounds.add(token, this.#opened(plan, targets, session, locks));
       // The round has them from here on.
       undo.move();
       return { quiescence: targets.map(quiescenceOf) };
     });
-  }
-
-  /** @throws DriverError failed-precondition when writers would wait for the cut for longer than the budget */
-  async #targetsOf({ members, fenced, leaseMs }: RoundPlan): Promise<readonly FenceTarget[]> {
-    const ids = members.map(({ volumeId }) => volumeId);
-    const targets = await this.#backend.fenceTargets(ids);
-    // Nobody waits for a cut of volumes that nobody uses.
-    const used = fenced && targets.some(({ kind }) => kind !== 'idle');
-    if (used) await this.#backend.assertCutWithin(Math.min(this.#budgetMs, leaseMs), ids);
-    return targets;
   }
 
   async #prepareFence(
@@ -108,11 +100,11 @@ export class NodeRounds {
     plan: RoundPlan,
     targets: readonly FenceTarget[],
     session: FenceSession | undefined,
-    locks: Disposable,
+    locks: Pick<OpenRound, 'volumeLocks' | 'nameLocks'>,
   ): OpenRound {
     const expiry = setTimeout(() => this.#expire(plan.token), PREPARED_LIMIT_MS);
     const times = { movedAtMs: this.#clock.monotonicMs(), freezeStartedMs: 0, frozenAtMs: [] };
-    return { plan, targets, session, locks, state: 'prepared', frozenNow: 0, ...times, expiry };
+    return { plan, targets, session, ...locks, state: 'prepared', frozenNow: 0, ...times, expiry };
   }
 
   async freeze(token: RoundToken): Promise<FrozenNode> {
@@ -160,7 +152,9 @@ export class NodeRounds {
     await this.#backend.sealCut(round.plan.token, evidence);
     this.#rounds.step(round.plan.token, 'seal');
     // What follows concerns the cut alone, and nobody knows how long its coordinator takes.
-    round.locks[Symbol.dispose]();
+    round.volumeLocks[Symbol.dispose]();
+    // Of a group its home decides; what is of this node alone is given up when its coordinator does not come back.
+    if (!round.plan.group) this.#expireIn(round, OVERDUE_LEASES * round.plan.leaseMs);
     await failpoint('round.sealed');
     return evidence;
   }
@@ -219,7 +213,9 @@ export class NodeRounds {
   /** The coordinator has gone: the guard has thawed or will; what was cut and not sealed is deleted. */
   #expire(token: RoundToken): void {
     const round = this.#rounds.get(token);
-    if (!round || nextState(round.state, 'expire') !== 'aborted') return;
+    if (!round) return;
+    const abandoned = round.state === 'sealed' && !round.plan.group;
+    if (!abandoned && nextState(round.state, 'expire') !== 'aborted') return;
     if (round.state === 'frozen') this.#observer.leaseLost();
     // Nobody waits here; what can't be deleted now is swept at the next start.
     void this.abort(token).catch(() => undefined);
@@ -235,9 +231,15 @@ export class NodeRounds {
     return await this.#backend.sealedCuts();
   }
 
-  /** Thaws and aborts everything that is under way: the agent is stopping. */
+  /**
+   * Thaws and aborts what is under way: the agent is stopping. What is sealed is left to the next start, which knows who
+   * decides over it: its home may have committed.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const [token, { state }] of this.#rounds) if (nextState(state, 'abort')) await this.abort(token);
+    const open = [...this.#rounds].filter(([, { state }]) => state !== 'sealed' && nextState(state, 'abort'));
+    for (const [token, { state }] of this.#rounds) if (state === 'sealed') this.#rounds.forget(token);
+    const outcomes = await Promise.allSettled(open.map(([token]) => this.abort(token)));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   async #thaw(round: OpenRound): Promise<{ readonly thawedAtMs: readonly number[]; readonly held: boolean }> {

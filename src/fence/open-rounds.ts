@@ -11,8 +11,10 @@ export interface OpenRound {
   readonly plan: RoundPlan;
   readonly targets: readonly FenceTarget[];
   readonly session: FenceSession | undefined;
-  /** Of the members, their snapshots and the group; held until the cut is sealed. */
-  readonly locks: Disposable;
+  /** Of the members; held until the cut is sealed. */
+  readonly volumeLocks: Disposable;
+  /** Of the group and the snapshots, so that nothing else takes their names; held until the round is over. */
+  readonly nameLocks: Disposable;
   state: NodeRoundState;
   /** When it came to its state, `Clock.monotonicMs`. */
   movedAtMs: number;
@@ -24,7 +26,7 @@ export interface OpenRound {
 }
 
 /** A coordinator that lives goes on within one lease, or its round fails. */
-const OVERDUE_LEASES = 2;
+export const OVERDUE_LEASES = 2;
 
 export class OpenRounds {
   readonly #clock: Clock;
@@ -81,7 +83,8 @@ export class OpenRounds {
   forget(token: RoundToken): void {
     const round = this.#rounds.get(token);
     clearTimeout(round?.expiry);
-    round?.locks[Symbol.dispose]();
+    round?.volumeLocks[Symbol.dispose]();
+    round?.nameLocks[Symbol.dispose]();
     this.#rounds.delete(token);
     this.#ended.add(token);
   }

@@ -37,7 +37,11 @@ export class Resolver {
     for (const node of this.#directory.nodes()) {
       try {
         for (const { agent, part } of await this.#partsOn([node], signal)) {
-          observer.settled(node, part, await this.#settle(agent, part, signal));
+          // Each by itself: the home of one may be away, and that of the next not.
+          await this.#settle(agent, part, signal).then(
+            (decision) => observer.settled(node, part, decision),
+            (reason: unknown) => observer.failed(node, reason),
+          );
         }
       } catch (reason) {
         observer.failed(node, reason);

@@ -67,7 +67,9 @@ export class GroupService {
     if (existing?.group.id !== id) return;
     confirmMembers(existing.group, snapshotIds);
     // The home's last: as long as it is there, a retry finds the rest.
-    await Promise.all(othersOf(existing).map((node) => this.#deletePart(node, existing, signal)));
+    // What was on a node that there is no more went with it.
+    const others = othersOf(existing).filter((node) => this.#directory.has(node));
+    await Promise.all(others.map((node) => this.#deletePart(node, existing, signal)));
     await this.#directory.agent(existing.node).deleteGroup(id, signal);
   }
 
