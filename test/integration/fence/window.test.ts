@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { MiB } from '../../../src/core/bytes.ts';
+import { groupId, volumeId } from '../../../src/core/ids.ts';
 import type { MemberEvidence } from '../../../src/core/round.ts';
 import type { CutRecord } from '../../../src/core/snapshot.ts';
 import { FS_TYPES } from '../../../src/core/volume.ts';
@@ -169,6 +170,27 @@ test('two rounds at once on the same volume: the one that comes second is refuse
   await rig.agent.commit(first.token, NEVER);
   await writer.done;
   expect((await rig.backend.listSnapshots({}, {})).items.map(({ name }) => name)).toEqual(['first']);
+});
+
+test('an agent that stops keeps what is sealed for another node to decide; while it waits, its name is taken', async () => {
+  await using scratch = await Scratch.open();
+  const elsewhere = volumeId('a-home', 'volume');
+  let token = '';
+  {
+    await using rig = await Rig.open(scratch.path('data'));
+    const { id } = await rig.create('here', 16n * MiB);
+    const { group, ...plan } = rig.plan('group', [id]);
+    const spanning = { ...plan, group: { ...group, id: groupId('a-home', 'group'), name: 'group', parameters: {} } };
+    const sealed = { ...spanning, group: { ...spanning.group, volumeIds: [elsewhere, id] } };
+    token = sealed.token;
+    await rig.agent.prepare(sealed, NEVER);
+    await rig.agent.freeze(token, NEVER);
+    await rig.agent.cut(token, NEVER);
+    await expect(rig.agent.prepare(rig.plan('group', [id]), NEVER)).rejects.toMatchObject({ code: 'aborted' });
+  }
+  await using later = await Rig.open(scratch.path('data'));
+  expect((await later.agent.sealedParts(NEVER)).map((part) => part.token)).toEqual([token]);
+  expect((await later.agent.commit(token, NEVER)).snapshots).toHaveLength(1);
 });
 
 test('volumes that nobody can write to need no freeze, and a single snapshot goes the same way', async () => {
