@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type GroupId, homeOf, type NodeName, nodeOf, type SnapshotId, type VolumeId } from './ids.ts';
+import { type GroupId, type NodeName, nodeOf, type SnapshotId, type VolumeId } from './ids.ts';
 
 /** Names one attempt at a group snapshot. A retry is a new round with a new token. 16 hexadecimal digits. */
 export type RoundToken = string;
@@ -91,5 +91,5 @@ export function nodesOfGroup(group: Pick<GroupIntent, 'volumeIds'>): ReadonlySet
 
 /** Whether another node than this one decides over a cut of this group. */
 export function isDecidedElsewhere(group: GroupIntent | undefined, node: NodeName): boolean {
-  return group !== undefined && homeOf(nodesOfGroup(group)) !== node;
+  return group !== undefined && nodeOf('group', group.id) !== node;
 }

@@ -3,20 +3,16 @@ import type { Backend, FenceTarget } from '../core/backend.ts';
 import { DriverError } from '../core/errors.ts';
 import { lockKeysOf } from '../core/ids.ts';
 import type { GroupIntent, RoundPlan } from '../core/round.ts';
-import { type EarlierRound, refusal } from './round-state.ts';
+import { refusal } from './round-state.ts';
 
 type Pool = Pick<Backend, 'getGroup' | 'getSnapshot' | 'sealedCuts'>;
 
 /**
- * @param underWay other rounds of the same group that this process knows
+ * Rounds of the group that this process knows hold its lock; those on disk alone were sealed before a restart.
  * @throws DriverError aborted while another round of the group is not over, or when another controller has made the same
  *   since the caller looked; already-exists when the name is taken by a group with other members
  */
-export async function admitRound(
-  { token, group, members }: RoundPlan,
-  pool: Pool,
-  underWay: (group: GroupIntent) => readonly EarlierRound[],
-): Promise<void> {
+export async function admitRound({ group, members }: RoundPlan, pool: Pool): Promise<void> {
   for (const { snapshotId } of members) {
     if (!(await pool.getSnapshot(snapshotId))) continue;
     throw new DriverError('aborted', `snapshot ${snapshotId} was made meanwhile: look again`);
@@ -25,11 +21,8 @@ export async function admitRound(
   const existing = (await pool.getGroup(group.id))?.group;
   if (existing && existing.id !== group.id) throw otherGroup(existing);
   const onDisk = (await pool.sealedCuts()).filter((sealed) => isOfOneName(sealed.group, group));
-  const earlier = [...onDisk.map((sealed) => ({ token: sealed.token, state: 'sealed' as const })), ...underWay(group)];
-  const reason = refusal(
-    existing !== undefined,
-    earlier.filter((round) => round.token !== token),
-  );
+  const earlier = onDisk.map(({ token }) => ({ token, state: 'sealed' as const }));
+  const reason = refusal(existing !== undefined, earlier);
   if (reason !== undefined) throw new DriverError('aborted', `${group.id}: ${reason}`);
 }
 

@@ -71,7 +71,7 @@ export class NodeRounds {
         undo.use(this.#locks.acquire(`round ${token}`, { exclusive: lockKeysOf(...ids) }));
       const volumeLocks = hold(...members.map(({ volumeId }) => volumeId));
       const nameLocks = hold(...members.map(({ snapshotId }) => snapshotId), ...(group ? [group.id] : []));
-      await admitRound(plan, this.#backend, (of) => this.#rounds.ofGroup(of));
+      await admitRound(plan, this.#backend);
       const targets = await pricedTargets(plan, this.#backend, this.#budgetMs);
       await failpoint('round.prepare');
       await this.#backend.prepareCut(plan, signal);

@@ -2,10 +2,10 @@
 import type { FenceTarget } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { DriverError } from '../core/errors.ts';
-import type { Decision, GroupIntent, RoundPlan, RoundToken } from '../core/round.ts';
+import type { Decision, RoundPlan, RoundToken } from '../core/round.ts';
 import { EndedRounds } from './ended-rounds.ts';
 import type { FenceSession } from './fence-session.ts';
-import { type EarlierRound, type NodeRoundEvent, type NodeRoundState, nextState, settle } from './round-state.ts';
+import { type NodeRoundEvent, type NodeRoundState, nextState, settle } from './round-state.ts';
 
 export interface OpenRound {
   readonly plan: RoundPlan;
@@ -113,13 +113,6 @@ export class OpenRounds {
     } finally {
       if (this.#turns.get(token) === turn) this.#turns.delete(token);
     }
-  }
-
-  /** Rounds of a group that a new one meets here. */
-  ofGroup(group: GroupIntent): readonly EarlierRound[] {
-    return [...this.#rounds]
-      .filter(([, { plan }]) => plan.group?.id === group.id)
-      .map(([token, { state }]) => ({ token, state }));
   }
 
   /** What is to be said of a round to somebody who does not lead it. */

@@ -5,11 +5,10 @@ import { DriverError } from '../../../src/core/errors.ts';
 import { parseId } from '../../../src/core/ids.ts';
 import type { NodeAgent } from '../../../src/core/node-agent.ts';
 import { Random } from '../../../src/prove/random.ts';
-import { connect } from '../../../src/rpc/client.ts';
 import type { LoadedService } from '../../../src/rpc/proto.ts';
 import { type Message, placesIn, type Rpc, Schema, withValue } from '../../fault/fuzz/schema.ts';
 import { randomRequest, rawRequests, stringValues, valuesFor } from '../../fault/fuzz/values.ts';
-import { insecure, serveOne } from './support/link.ts';
+import { reach } from './support/link.ts';
 import { G, INTENT, M1, M2, NAME, NODE, PART, RECORD, S1, snapshot, TOKEN, V1, V2, volume } from './support/samples.ts';
 import { LIMITS, scripted } from './support/scripted-agent.ts';
 
@@ -128,16 +127,7 @@ async function answerOf(client: AnyClient, method: string, request: unknown): Pr
   }
 }
 
-async function start(service: LoadedService): Promise<AsyncDisposable & { readonly client: AnyClient }> {
-  await using resources = new AsyncDisposableStack();
-  const security = resources.use(await insecure());
-  const { server, address } = await serveOne(agent, security);
-  resources.use(server);
-  const channel = resources.use(connect(`tcp://${address}`));
-  const owned = resources.move();
-  const client = channel.client(service) as unknown as AnyClient;
-  return { client, [Symbol.asyncDispose]: () => owned.disposeAsync() };
-}
+const start = (service: LoadedService) => reach<AnyClient>(agent, service);
 
 const strings = [...stringValues([]), V1, V2, S1, G, M1, TOKEN, NODE, V1.replace(NODE, 'node-x'), 'f'.repeat(17)];
 const named = RPCS.map((rpc): readonly [string, Rpc] => [rpc.method, rpc]);

@@ -12,7 +12,7 @@ import type { CallContext } from '../../../src/rpc/types.ts';
 import { noSignal } from '../support/fake-agent.ts';
 import { insecure, linkParts, PATIENCE_MS, portOf, serveOne, startLink } from './support/link.ts';
 import { G, NODE, PLAN, TOKEN, V1, volume } from './support/samples.ts';
-import { scripted } from './support/scripted-agent.ts';
+import { held, scripted } from './support/scripted-agent.ts';
 import { SilentProxy } from './support/silent-proxy.ts';
 
 const FOUND: Partial<NodeAgent> = { getVolume: async () => volume() };
@@ -178,14 +178,7 @@ test('an agent that goes takes its calls with it; when it is back, so are they',
 });
 
 test('a server that stops lets a call under way end', async () => {
-  const [called, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const agent = scripted(NODE, {
-    getVolume: async () => {
-      called.resolve();
-      await end.promise;
-      return volume();
-    },
-  });
+  const { agent, called, end } = held();
   using security = await insecure();
   const { server, address } = await serveOne(agent, security, { drainMs: PATIENCE_MS });
   using remote = new RemoteAgent({ node: NODE, address }, linkParts(security));
@@ -237,14 +230,7 @@ test('calls at once share one connection and one greeting', async () => {
 });
 
 test('one that was dismissed ends with its last call; and may be asked again by whoever still has it', async () => {
-  const [called, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const agent = scripted(NODE, {
-    getVolume: async () => {
-      called.resolve();
-      await end.promise;
-      return volume();
-    },
-  });
+  const { agent, called, end } = held();
   using security = await insecure();
   const served = await serveOne(agent, security);
   await using _server = served.server;

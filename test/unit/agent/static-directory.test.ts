@@ -8,7 +8,7 @@ import { noSignal } from '../support/fake-agent.ts';
 import { MemoryLogger, temporaryFolder } from '../support/rpc.ts';
 import { insecure, linkParts, portOf, serveOne } from './support/link.ts';
 import { NODE, V1, volume } from './support/samples.ts';
-import { scripted } from './support/scripted-agent.ts';
+import { held, scripted } from './support/scripted-agent.ts';
 import { SilentProxy } from './support/silent-proxy.ts';
 
 async function until(condition: () => boolean): Promise<void> {
@@ -117,14 +117,7 @@ describe('a file of nodes', () => {
 
 describe('agents elsewhere', () => {
   test('whose node went end their connection when their last call is over', async () => {
-    const [called, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const agent = scripted(NODE, {
-      getVolume: async () => {
-        called.resolve();
-        await end.promise;
-        return volume();
-      },
-    });
+    const { agent, called, end } = held();
     using security = await insecure();
     const served = await serveOne(agent, security);
     await using _server = served.server;

@@ -8,14 +8,13 @@ import { AGENT_SERVICE, type AgentStreams, API } from '../../../src/agent/api.ts
 import { RemoteAgent } from '../../../src/agent/remote-agent.ts';
 import type { NodeAgent } from '../../../src/core/node-agent.ts';
 import type { AgentDefinition } from '../../../src/gen/cofferdam/agent/v1/Agent.ts';
-import { connect } from '../../../src/rpc/client.ts';
 import type { LoadedService } from '../../../src/rpc/proto.ts';
 import { bindService, type RpcServer, serve } from '../../../src/rpc/server.ts';
 import type { Handlers } from '../../../src/rpc/types.ts';
 import { ROOT } from '../../support/command.ts';
 import { noSignal } from '../support/fake-agent.ts';
 import { temporaryFolder } from '../support/rpc.ts';
-import { insecure, linkParts, portOf, serveOne } from './support/link.ts';
+import { insecure, linkParts, portOf, reach } from './support/link.ts';
 import { NODE, PART, PLAN, V1, volume } from './support/samples.ts';
 import { scripted } from './support/scripted-agent.ts';
 
@@ -137,19 +136,8 @@ describe('a controller of this release', () => {
 describe('an agent of this release', () => {
   type Client = Readonly<Record<string, (request: object) => Promise<Readonly<Record<string, unknown>>>>>;
 
-  async function reach(service: LoadedService) {
-    await using resources = new AsyncDisposableStack();
-    const security = resources.use(await insecure());
-    const { server, address } = await serveOne(agent, security);
-    resources.use(server);
-    const channel = resources.use(connect(`tcp://${address}`));
-    const owned = resources.move();
-    const client = channel.client(service) as unknown as Client;
-    return { client, [Symbol.asyncDispose]: () => owned.disposeAsync() };
-  }
-
   test('serves a controller of a later one', async () => {
-    await using link = await reach(load('later', LATER));
+    await using link = await reach<Client>(agent, load('later', LATER));
     const api = { major: API.major, minor: API.minor + 1 };
     const greeting = await link.client.Hello?.({ api, node: NODE, colour: 'blue' });
     expect(greeting).toMatchObject({ api: API, node: NODE, limits: { maxVolumes: '0' } });
@@ -159,12 +147,12 @@ describe('an agent of this release', () => {
   });
 
   test('serves a controller of an earlier one, and takes what that does not say for what it was', async () => {
-    await using link = await reach(load('earlier', EARLIER));
+    await using link = await reach<Client>(agent, load('earlier', EARLIER));
     expect(await link.client.Prepare?.({ ...PLAN })).toEqual({ quiescence: ['FROZEN'] });
   });
 
   test.each([{ major: API.major + 1 }, { major: 0, minor: 9 }, null])('refuses a controller of %j', async (api) => {
-    await using link = await reach(load('today', TODAY));
+    await using link = await reach<Client>(agent, load('today', TODAY));
     await expect(link.client.Hello?.({ api, node: NODE })).rejects.toMatchObject({
       code: 'failed-precondition',
       message: expect.stringMatching(/^the controller speaks .* run the same release$/),

@@ -5,6 +5,8 @@ import { RemoteAgent } from '../../../../src/agent/remote-agent.ts';
 import { serveAgent } from '../../../../src/agent/serve-agent.ts';
 import type { NodeAgent } from '../../../../src/core/node-agent.ts';
 import type { AgentCall } from '../../../../src/core/observe.ts';
+import { connect } from '../../../../src/rpc/client.ts';
+import type { LoadedService } from '../../../../src/rpc/proto.ts';
 import type { RpcServer } from '../../../../src/rpc/server.ts';
 import { MemoryLogger, MemoryMetrics } from '../../support/rpc.ts';
 
@@ -72,4 +74,19 @@ export async function startLink(agent: NodeAgent, patienceMs?: number): Promise<
   const remote = resources.use(new RemoteAgent({ node: agent.node, address: served.address }, parts));
   const owned = resources.move();
   return { ...served, remote, metrics: parts.metrics, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** A plain client of a served agent, for calls that `RemoteAgent` would never make. */
+export async function reach<Client>(
+  agent: NodeAgent,
+  service: LoadedService,
+): Promise<AsyncDisposable & { readonly client: Client }> {
+  await using resources = new AsyncDisposableStack();
+  const security = resources.use(await insecure());
+  const { server, address } = await serveOne(agent, security);
+  resources.use(server);
+  const channel = resources.use(connect(`tcp://${address}`));
+  const owned = resources.move();
+  const client = channel.client(service) as unknown as Client;
+  return { client, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

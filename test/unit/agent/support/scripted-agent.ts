@@ -1,5 +1,6 @@
 import type { NodeName } from '../../../../src/core/ids.ts';
 import type { NodeAgent } from '../../../../src/core/node-agent.ts';
+import { NODE, volume } from './samples.ts';
 
 type Method = Exclude<keyof NodeAgent, 'node'>;
 
@@ -37,4 +38,17 @@ export function scripted(node: NodeName, script: Partial<Omit<NodeAgent, 'node'>
   };
   const others = Object.fromEntries(ALL_METHODS.map((method) => [method, unexpected(method)]));
   return { ...(others as unknown as NodeAgent), limits: async () => LIMITS, ...script, node };
+}
+
+/** An agent whose `getVolume` answers when `end` is resolved; `called` resolves when it is asked. */
+export function held() {
+  const [called, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const agent = scripted(NODE, {
+    getVolume: async () => {
+      called.resolve();
+      await end.promise;
+      return volume();
+    },
+  });
+  return { agent, called, end };
 }

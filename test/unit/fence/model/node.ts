@@ -1,5 +1,5 @@
 /** A node of the model: what `NodeRounds` and a backend do with the rounds of one group, by the same pure functions. */
-import { type NodeName, volumeId } from '../../../../src/core/ids.ts';
+import { groupId, type NodeName, volumeId } from '../../../../src/core/ids.ts';
 import { type Decision, isDecidedElsewhere, type RoundToken } from '../../../../src/core/round.ts';
 import {
   type EarlierRound,
@@ -11,7 +11,12 @@ import {
 
 export const NODES: readonly NodeName[] = ['a', 'b', 'c'];
 export const HOME = 'a';
-const GROUP = { id: 'g', name: 'g', volumeIds: NODES.map((node) => volumeId(node, 'v')), parameters: {} };
+const GROUP = {
+  id: groupId(HOME, 'g'),
+  name: 'g',
+  volumeIds: NODES.map((node) => volumeId(node, 'v')),
+  parameters: {},
+};
 
 export type Operation = 'find' | 'prepare' | 'freeze' | 'cut' | 'commit' | 'abort';
 /** `find` answers the token that is committed. */
