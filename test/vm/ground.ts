@@ -20,6 +20,8 @@ const MEMORY_MIB = 1536;
 export const GROUP = 'cofferdam-test';
 
 export interface Ground extends AsyncDisposable {
+  /** There a second of this machine takes ten or more. */
+  readonly emulated: boolean;
   /** Runs a command there, as root, in the folder of the sources; any exit code is an answer. */
   exec(argv: readonly string[], options?: ExecOptions): Promise<GuestResult>;
 }
@@ -34,33 +36,32 @@ export async function openGround(): Promise<Ground> {
     await using file = await open(disk, 'wx');
     await file.truncate(Number(DISK_BYTES));
   }
-  const { exec, device } = existsSync('/dev/mapper/control')
-    ? await here(disk, resources)
-    : await there(disk, resources);
+  const place = existsSync('/dev/mapper/control') ? await here(disk, resources) : await there(disk, resources);
+  const { exec, emulated } = place;
   await must(exec, ['modprobe', '-a', 'dm_thin_pool', 'loop']);
-  await must(exec, ['vgcreate', '-y', '--metadatasize', '32m', GROUP, device]);
+  await must(exec, ['vgcreate', '-y', '--metadatasize', '32m', GROUP, place.device]);
   const owned = resources.move();
-  return { exec, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { exec, emulated, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-interface Place {
-  readonly exec: Ground['exec'];
+interface Place extends Pick<Ground, 'exec' | 'emulated'> {
   readonly device: string;
 }
 
 async function there(disk: string, resources: AsyncDisposableStack): Promise<Place> {
-  // One processor: with two, emulated, Node.js died now and then without a word (V8: a check of its pages of code).
-  const machine = resources.use(
-    await Machine.start({ accelerator: await accelerator(), memoryMiB: MEMORY_MIB, cpus: 1, disks: [disk] }),
-  );
-  return { exec: (argv, options) => machine.exec(argv, options), device: '/dev/vda' };
+  const how = await accelerator();
+  const emulated = how === 'tcg';
+  // With two emulated processors Node.js died now and then without a word (V8: a check of its pages of code).
+  const cpus = emulated ? 1 : 2;
+  const machine = resources.use(await Machine.start({ accelerator: how, memoryMiB: MEMORY_MIB, cpus, disks: [disk] }));
+  return { exec: (argv, options) => machine.exec(argv, options), emulated, device: '/dev/vda' };
 }
 
 async function here(disk: string, resources: AsyncDisposableStack): Promise<Place> {
   const { path: device } = await attachLoop({ path: disk, readOnly: false, blockSize: 512, directIo: true });
   resources.defer(() => detachLoop(device));
   resources.defer(() => must(execHere, ['vgremove', '-y', '-ff', GROUP]).then(() => undefined));
-  return { exec: execHere, device };
+  return { exec: execHere, emulated: false, device };
 }
 
 async function must(exec: Ground['exec'], argv: readonly string[]): Promise<void> {

@@ -5,7 +5,7 @@ import { addUp, type Tally, verdict } from '../support/tally.ts';
 import { type Ground, openGround } from './ground.ts';
 import { runGuestTests } from './guest-tests.ts';
 
-/** A file of tests for the ground, or some of it: there a second of this machine takes ten or more. */
+/** A file of tests for the ground, or some of it. */
 interface Part {
   readonly file: string;
   /** Only tests whose name matches. */
@@ -14,42 +14,50 @@ interface Part {
   readonly proveRounds?: number;
 }
 
-/** What every run of the tests has time for. */
-const SHORT: readonly Part[] = [
-  { file: 'test/contract/lvm-thin.ts' },
-  { file: 'test/integration/lvm/pool.ts' },
-  { file: 'test/integration/lvm/mixed-round.ts' },
+const WHOLE: readonly Part[] = [
+  { file: 'test/prove/lvm-thin.ts', proveRounds: 50 },
+  { file: 'test/fault/lvm-thin.ts' },
+];
+
+/** What of it an emulated machine has time for in every run; the whole takes it hours. */
+const EMULATED: readonly Part[] = [
   { file: 'test/prove/lvm-thin.ts', only: 'of 3 volumes', proveRounds: 3 },
   { file: 'test/fault/lvm-thin.ts', only: 'killed at round.frozen|killed at snapshot.sealed|with its guard' },
 ];
 
-const LONG: readonly Part[] = [{ file: 'test/prove/lvm-thin.ts', proveRounds: 50 }, { file: 'test/fault/lvm-thin.ts' }];
+const ALWAYS: readonly Part[] = [
+  { file: 'test/contract/lvm-thin.ts' },
+  { file: 'test/integration/lvm/pool.ts' },
+  { file: 'test/integration/lvm/mixed-round.ts' },
+];
 
 const SANITY_MS = 900_000;
 
-/** csi-sanity, and the short parts. */
 export async function runLvmTier(signal: AbortSignal): Promise<Tally> {
   if ((await stream(['test/tools/build.sh', 'csi-sanity'], signal)) !== 0) return verdict(false);
-  return await inGround(signal, [
-    (ground) => runSanityThere(ground, 'mount'),
-    (ground) => runSanityThere(ground, 'block'),
-    ...SHORT.map((part) => (ground: Ground) => runPart(ground, part)),
+  return await inGround(signal, (ground) => [
+    () => runSanityThere(ground, 'mount'),
+    () => runSanityThere(ground, 'block'),
+    ...parts(ground, [...ALWAYS, ...(ground.emulated ? EMULATED : WHOLE)]),
   ]);
 }
 
-/** For hours. */
+/** What the tier leaves out of an emulated machine. */
 export async function runLvmSoakTier(signal: AbortSignal): Promise<Tally> {
-  return await inGround(
-    signal,
-    LONG.map((part) => (ground) => runPart(ground, part)),
-  );
+  return await inGround(signal, (ground) => parts(ground, WHOLE));
 }
 
-async function inGround(signal: AbortSignal, parts: readonly ((ground: Ground) => Promise<Tally>)[]): Promise<Tally> {
+type Run = () => Promise<Tally>;
+
+function parts(ground: Ground, chosen: readonly Part[]): readonly Run[] {
+  return chosen.map((part) => () => runPart(ground, part));
+}
+
+async function inGround(signal: AbortSignal, runsOf: (ground: Ground) => readonly Run[]): Promise<Tally> {
   if ((await stream(['tools/ensure-packages.sh', '--lvm'], signal)) !== 0) return verdict(false);
   const tallies: Tally[] = [];
   await using ground = await openGround();
-  for (const part of parts) if (!signal.aborted) tallies.push(await part(ground));
+  for (const run of runsOf(ground)) if (!signal.aborted) tallies.push(await run());
   return addUp(tallies);
 }
 
