@@ -1,4 +1,4 @@
-# The image of every role. Not built yet where it was written (there is no container engine): build it before you trust it.
+# The image of every role.
 #
 #   docker build -t cofferdam .
 #   docker run --privileged -v /dev:/dev -v /var/lib/cofferdam:/var/lib/cofferdam cofferdam serve --help
@@ -15,7 +15,8 @@ RUN npm run gen && npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:24-bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends btrfs-progs e2fsprogs mount util-linux xfsprogs \
+ && apt-get install -y --no-install-recommends \
+      btrfs-progs e2fsprogs lvm2 mount thin-provisioning-tools util-linux xfsprogs \
  && rm -rf /var/lib/apt/lists/*
 # Threads for clones and file operations, of which Node.js has four: one long clone must not hold up the others.
 ENV NODE_ENV=production UV_THREADPOOL_SIZE=64

@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { TEST_BUILD } from '../core/build.ts';
 import { CONFIG_VARIABLE, type Environment, readOptions } from './config.ts';
 import { environmentNameOf, flagOf, OPTIONS, type OptionKey, type OptionRow, type OptionValues } from './options.ts';
+import { VERSION } from './version.ts';
 
 export interface Role<K extends OptionKey> {
   readonly description: string;
@@ -56,6 +57,7 @@ function flagText(
 export function newProgram(): Command {
   return new Command('cofferdam')
     .description('CSI driver for local volumes, with group snapshots under one write fence')
+    .version(VERSION, '--version', 'print the version')
     .allowExcessArguments(false)
     .showHelpAfterError('(add --help for what is possible)');
 }

@@ -134,7 +134,11 @@ describe('command line', () => {
     expect(await run(...args)).toBe(2);
   });
 
-  test.each(['serve', 'demo', 'prove', 'status'])('%s --help ends with 0', async (role) => {
-    expect(await run(role, '--help')).toBe(0);
+  test.each([
+    [['--version']],
+    [['--help']],
+    ...['serve', 'controller', 'node', 'guard', 'demo', 'prove', 'status'].map((role) => [[role, '--help']]),
+  ])('%j ends with 0', async (args) => {
+    expect(await run(...args)).toBe(0);
   });
 });
