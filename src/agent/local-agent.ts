@@ -54,11 +54,13 @@ export class LocalAgent implements NodeAgent {
       const claim = { exclusive: lockKeysOf(id), shared: lockKeysOf(source?.id ?? '') };
       return await this.#holding(`creating volume ${id}`, claim, create);
     }
-    // A clone of a volume in use is taken from a clean filesystem.
-    const undo = () => this.#backend.deleteVolume(id);
-    return await this.#holding(`cloning volume ${source.id}`, { exclusive: lockKeysOf(id, source.id) }, () =>
-      this.#copies.whileQuiet(source.id, create, undo, signal),
-    );
+    return await this.#holding(`cloning volume ${source.id}`, { exclusive: lockKeysOf(id, source.id) }, async () => {
+      // An earlier call made it: nothing has to be quiet for that, and it is not this call's to undo.
+      if (await this.#backend.getVolume(id)) return await create();
+      // A clone of a volume in use is taken from a clean filesystem.
+      const undo = () => this.#backend.deleteVolume(id);
+      return await this.#copies.whileQuiet(source.id, create, undo, signal);
+    });
   }
 
   getVolume(id: VolumeId): Promise<Volume | undefined> {
