@@ -1,6 +1,6 @@
 import { GiB, MiB } from '../../../src/core/bytes.ts';
 import { DriverError, notFound } from '../../../src/core/errors.ts';
-import type { NodeName } from '../../../src/core/ids.ts';
+import { lockKeysOf, type NodeName } from '../../../src/core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../../../src/core/node-agent.ts';
 import type { Page, PageRequest } from '../../../src/core/paging.ts';
 import type { Decision, RoundPlan, RoundToken } from '../../../src/core/round.ts';
@@ -78,7 +78,8 @@ export class FakeAgent implements NodeAgent {
   }
 
   async getGroup(id: string) {
-    return [...this.records.values()].find(({ group }) => group?.id === id);
+    // By name, as pools do: of another home, too.
+    return [...this.records.values()].find(({ group }) => group && lockKeysOf(group.id)[0] === lockKeysOf(id)[0]);
   }
 
   async deleteSnapshot(id: string): Promise<void> {
@@ -167,23 +168,25 @@ export class FakeAgent implements NodeAgent {
 export class FakeDirectory implements NodeDirectory {
   readonly agents: ReadonlyMap<NodeName, FakeAgent>;
   readonly away = new Set<NodeName>();
+  /** No longer on the list. */
+  readonly gone = new Set<NodeName>();
 
   constructor(...nodes: readonly NodeName[]) {
     this.agents = new Map(nodes.map((node) => [node, new FakeAgent(node)]));
   }
 
   agent(node: NodeName): FakeAgent {
-    const agent = this.agents.get(node);
-    if (!agent || this.away.has(node)) throw new DriverError('unavailable', `node ${node} is away`);
+    const agent = this.has(node) && !this.away.has(node) ? this.agents.get(node) : undefined;
+    if (!agent) throw new DriverError('unavailable', `node ${node} is away`);
     return agent;
   }
 
   has(node: NodeName): boolean {
-    return this.agents.has(node);
+    return this.agents.has(node) && !this.gone.has(node);
   }
 
   nodes(): readonly NodeName[] {
-    return [...this.agents.keys()].sort(compareIds);
+    return [...this.agents.keys()].filter((node) => !this.gone.has(node)).sort(compareIds);
   }
 }
 
