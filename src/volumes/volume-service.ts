@@ -4,7 +4,7 @@ import { DriverError, hasCode, invalidArgument, messageOf, notFound } from '../c
 import { type NodeName, type VolumeId, volumeId } from '../core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
 import { type Content, type ContentSource, type FsType, MIN_FILESYSTEM_BYTES, type Volume } from '../core/volume.ts';
-import { listPages } from './list-pages.ts';
+import { type Fetch, listPages } from './list-pages.ts';
 import { agentOf, askNodes, needAnswerOf } from './nodes.ts';
 import { allowedOf, candidates, isAllowedOn, type Pin } from './placement.ts';
 import type {
@@ -74,9 +74,8 @@ export class VolumeService {
 
   /** @throws DriverError aborted for an invalid token */
   list(request: ListRequest, signal: AbortSignal): Promise<ListResult<Volume>> {
-    return listPages(this.#directory, this.#directory.nodes(), 'volume', request, (agent, page) =>
-      agent.listVolumes(page, signal),
-    );
+    const fetch: Fetch<Volume> = (agent, page, during) => agent.listVolumes(page, during);
+    return listPages(this.#directory, this.#directory.nodes(), 'volume', request, fetch, signal);
   }
 
   /** @throws DriverError not-found, out-of-range, resource-exhausted */
