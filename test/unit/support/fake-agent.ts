@@ -1,3 +1,4 @@
+import { VolumeClaims } from '../../../src/agent/volume-claims.ts';
 import { GiB, MiB } from '../../../src/core/bytes.ts';
 import { DriverError, notFound } from '../../../src/core/errors.ts';
 import { lockKeysOf, type NodeName } from '../../../src/core/ids.ts';
@@ -6,7 +7,7 @@ import type { Page, PageRequest } from '../../../src/core/paging.ts';
 import type { Decision, RoundPlan, RoundToken } from '../../../src/core/round.ts';
 import type { CutRecord, Snapshot } from '../../../src/core/snapshot.ts';
 import { compareIds } from '../../../src/core/sorted-index.ts';
-import type { Volume, VolumeSpec } from '../../../src/core/volume.ts';
+import type { NewVolume, Volume } from '../../../src/core/volume.ts';
 
 /** A node whose pool is in memory. */
 export class FakeAgent implements NodeAgent {
@@ -21,6 +22,7 @@ export class FakeAgent implements NodeAgent {
   /** Items that lists looked at: paging must not cost more than its page. */
   itemsRead = 0;
   #now = 1_700_000_000_000;
+  readonly #claims = new VolumeClaims();
 
   constructor(node: NodeName) {
     this.node = node;
@@ -34,7 +36,8 @@ export class FakeAgent implements NodeAgent {
     return { totalBytes: 100n * GiB, freeBytes: this.freeBytes, promisedBytes: 0n, availableBytes: this.freeBytes };
   }
 
-  async createVolume(spec: VolumeSpec): Promise<Volume> {
+  async createVolume({ claim, ...spec }: NewVolume): Promise<Volume> {
+    if (claim !== undefined) this.#claims.assertLast(spec.id, claim);
     this.calls.push(`create ${spec.name}`);
     if (spec.capacityBytes % MiB !== 0n) throw new Error('not a multiple of the granularity');
     if (spec.capacityBytes > this.freeBytes) throw new DriverError('resource-exhausted', 'the pool is full');
@@ -43,6 +46,15 @@ export class FakeAgent implements NodeAgent {
     const volume: Volume = { ...spec, node: this.node, content, createdAt: this.#now++ };
     this.volumes.set(spec.id, volume);
     return volume;
+  }
+
+  async claimVolume(id: string, claim: string) {
+    this.#claims.claim(id, claim);
+    return this.volumes.get(id);
+  }
+
+  async confirmClaim(id: string, claim: string): Promise<void> {
+    this.#claims.assertLast(id, claim);
   }
 
   async getVolume(id: string) {
