@@ -107,7 +107,13 @@ export function agentHandlers(agent: NodeAgent, version: string): Handlers<Agent
     Settle: async ({ token }, { signal }) => ({
       decision: writeDecision(await agent.settle(tokenOf(token), signal)),
     }),
-    SealedParts: async (_request, { signal }) => ({ parts: (await agent.sealedParts(signal)).map(writePart) }),
+    SealedParts: async function* (_request, { signal }) {
+      const parts = (await agent.sealedParts(signal)).map(writePart);
+      // One message also when there is none: a controller of 1.0 waits for it.
+      for (let start = 0; start === 0 || start < parts.length; start += BATCH) {
+        yield { parts: parts.slice(start, start + BATCH) };
+      }
+    },
   };
 }
 

@@ -162,8 +162,11 @@ export class RemoteAgent implements NodeAgent, Disposable {
   }
 
   async sealedParts(signal: AbortSignal): Promise<readonly SealedPart[]> {
-    const { parts } = await this.#client.call('SealedParts', {}, LOOK_MS, signal);
-    return this.#understood(() => parts.map((each) => readPart('parts', each)));
+    const all: SealedPart[] = [];
+    await this.#client.read('SealedParts', {}, LOOK_MS, signal, ({ parts }) => {
+      for (const part of parts) all.push(this.#understood(() => readPart('parts', part)));
+    });
+    return all;
   }
 
   /** Ends the connection with the last call under way. */

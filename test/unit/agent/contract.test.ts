@@ -79,6 +79,8 @@ const EXCHANGES: readonly Exchange[] = [
   })),
   { method: 'sealedParts', args: [], answer: [PART, { ...PART, group: { ...INTENT, parameters: {} } }] },
   { method: 'sealedParts', args: [], answer: [] },
+  // More than a message has.
+  { method: 'sealedParts', args: [], answer: Array.from({ length: 600 }, () => PART) },
 ];
 
 function without<T extends object, K extends keyof T>(key: K, value: T): Omit<T, K> {

@@ -18,7 +18,7 @@ const RANDOM_REQUESTS = 150;
 const schema = new Schema('csi-proto/agent.proto', AGENT_SERVICE.replace(/\.Agent$/, ''));
 const RPCS = schema.rpcsOf('Agent');
 const SERVICE = schema.serviceOf('Agent');
-const STREAMS = ['ListVolumes', 'ListSnapshots'];
+const STREAMS = ['ListVolumes', 'ListSnapshots', 'SealedParts'];
 
 const group = { id: G, name: NAME, volume_ids: INTENT.volumeIds, parameters: { a: 'b' } };
 const member = (volumeId: string, snapshotId: string) => ({ volume_id: volumeId, snapshot_id: snapshotId });
