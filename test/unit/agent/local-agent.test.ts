@@ -72,6 +72,22 @@ test('restores share their snapshot, and keep it from being deleted', async () =
   await expect(agent.deleteSnapshot(S)).rejects.toMatchObject({ code: 'aborted' });
 });
 
+test('a volume is claimed by many at a time, and by nobody while it is being changed', async () => {
+  const { agent, locks } = setUp();
+  {
+    using _held = locks.acquire('another', { exclusive: lockKeysOf(V) });
+    await expect(agent.claimVolume(V, 'first')).rejects.toMatchObject({ code: 'aborted' });
+  }
+  expect(await Promise.all([agent.claimVolume(V, 'first'), agent.claimVolume(V, 'last')])).toEqual([
+    undefined,
+    undefined,
+  ]);
+  await expect(agent.confirmClaim(V, 'first')).rejects.toMatchObject({ code: 'aborted' });
+  await expect(agent.createVolume({ ...of(V), claim: 'first' }, noSignal)).rejects.toMatchObject({ code: 'aborted' });
+  await agent.confirmClaim(V, 'last');
+  await agent.createVolume({ ...of(V), claim: 'last' }, noSignal);
+});
+
 describe('a clone', () => {
   const CLONE = of(COPY, { kind: 'volume', id: V });
 
