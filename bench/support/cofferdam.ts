@@ -6,6 +6,8 @@ import path from 'node:path';
 export const ROOT = path.resolve(import.meta.dirname, '../..');
 export const SOURCES = path.join(ROOT, 'src/main.ts');
 export const NODE_NAME = 'bench';
+/** Of `npm start` and of the image. */
+const YOUNG_FLAG = '--max-semi-space-size=2';
 
 export interface ServeOptions {
   readonly main: string;
@@ -16,8 +18,7 @@ export interface ServeOptions {
 /** Failures only in the log: it is compared with drivers that are as quiet. */
 export function serveCommand({ main, dataDir, flags = [] }: ServeOptions): (endpoint: string) => readonly string[] {
   return (endpoint) => [
-    // With the flag of `npm start` and of the image.
-    ...[process.execPath, '--max-semi-space-size=2', main, 'serve', '--endpoint', endpoint],
+    ...[process.execPath, YOUNG_FLAG, main, 'serve', '--endpoint', endpoint],
     ...['--data-dir', dataDir, '--node-name', NODE_NAME],
     ...['--log-level', 'warn', '--overcommit-ratio', '1000', ...flags],
   ];
@@ -25,7 +26,7 @@ export function serveCommand({ main, dataDir, flags = [] }: ServeOptions): (endp
 
 export function controllerCommand(flags: readonly string[]): (endpoint: string) => readonly string[] {
   return (endpoint) => [
-    ...[process.execPath, SOURCES, 'controller', '--endpoint', endpoint, '--log-level', 'warn', ...flags],
+    ...[process.execPath, YOUNG_FLAG, SOURCES, 'controller', '--endpoint', endpoint, '--log-level', 'warn', ...flags],
   ];
 }
 

@@ -9,7 +9,7 @@ import { readId, readIdOn, readSize, readToken } from './wire/fields.ts';
 import { writeCapacity, writeLimits } from './wire/pool.ts';
 import { readPlan, writeDecision, writeEvidence, writePart, writeQuiescence } from './wire/round.ts';
 import { writeRecord, writeSnapshot } from './wire/snapshot.ts';
-import { readSpec, writeVolume } from './wire/volume.ts';
+import { readNewVolume, writeVolume } from './wire/volume.ts';
 
 /** Items in one message of a list. */
 const BATCH = 256;
@@ -22,6 +22,7 @@ export function agentHandlers(agent: NodeAgent, version: string): Handlers<Agent
   // A group is where its members are, whatever its home.
   const groupOf = (id: string) => readId('group_id', 'group', id);
   const tokenOf = (token: string) => readToken('token', token);
+  const claimOf = (claim: string) => readToken('claim', claim);
   const pageOf = (kind: 'volume' | 'snapshot', page: PageRequest__Output | null): PageRequest => ({
     ...(page?.after !== undefined && { after: readIdOn(node, 'page.after', kind, page.after) }),
     ...(page?.limit !== undefined && { limit: page.limit }),
@@ -33,7 +34,16 @@ export function agentHandlers(agent: NodeAgent, version: string): Handlers<Agent
     },
     Capacity: async (_request, { signal }) => writeCapacity(await agent.capacity(signal)),
 
-    CreateVolume: async (request, { signal }) => writeVolume(await agent.createVolume(readSpec(node, request), signal)),
+    CreateVolume: async (request, { signal }) =>
+      writeVolume(await agent.createVolume(readNewVolume(node, request), signal)),
+    ClaimVolume: async ({ volumeId, claim }, { signal }) => {
+      const volume = await agent.claimVolume(volumeOf(volumeId), claimOf(claim), signal);
+      return { ...(volume && { volume: writeVolume(volume) }) };
+    },
+    ConfirmClaim: async ({ volumeId, claim }, { signal }) => {
+      await agent.confirmClaim(volumeOf(volumeId), claimOf(claim), signal);
+      return {};
+    },
     GetVolume: async ({ volumeId }, { signal }) => {
       const volume = await agent.getVolume(volumeOf(volumeId), signal);
       return { ...(volume && { volume: writeVolume(volume) }) };
@@ -97,7 +107,13 @@ export function agentHandlers(agent: NodeAgent, version: string): Handlers<Agent
     Settle: async ({ token }, { signal }) => ({
       decision: writeDecision(await agent.settle(tokenOf(token), signal)),
     }),
-    SealedParts: async (_request, { signal }) => ({ parts: (await agent.sealedParts(signal)).map(writePart) }),
+    SealedParts: async function* (_request, { signal }) {
+      const parts = (await agent.sealedParts(signal)).map(writePart);
+      // One message also when there is none: a controller of 1.0 waits for it.
+      for (let start = 0; start === 0 || start < parts.length; start += BATCH) {
+        yield { parts: parts.slice(start, start + BATCH) };
+      }
+    },
   };
 }
 

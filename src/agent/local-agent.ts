@@ -9,9 +9,10 @@ import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
 import type { CutNode, Decision, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
-import type { Volume, VolumeSpec } from '../core/volume.ts';
+import type { Claim, NewVolume, Volume } from '../core/volume.ts';
 import type { NodeRounds } from '../fence/node-round.ts';
 import type { QuietCopies } from '../fence/quiet-copy.ts';
+import { VolumeClaims } from './volume-claims.ts';
 
 export interface LocalAgentParts {
   readonly node: NodeName;
@@ -28,6 +29,7 @@ export class LocalAgent implements NodeAgent {
   readonly #rounds: NodeRounds;
   readonly #locks: KeyedLocks;
   readonly #copies: QuietCopies;
+  readonly #claims = new VolumeClaims();
 
   constructor({ node, backend, rounds, copies, locks }: LocalAgentParts) {
     this.node = node;
@@ -46,19 +48,40 @@ export class LocalAgent implements NodeAgent {
     return this.#backend.capacity(signal);
   }
 
-  async createVolume(spec: VolumeSpec, signal: AbortSignal): Promise<Volume> {
-    const create = () => this.#backend.createVolume(spec, signal);
+  async createVolume({ claim, ...spec }: NewVolume, signal: AbortSignal): Promise<Volume> {
     const { id, source } = spec;
+    const create = async () => {
+      if (claim !== undefined) this.#claims.assertLast(id, claim);
+      const volume = await this.#backend.createVolume(spec, signal);
+      this.#claims.forget(id);
+      return volume;
+    };
     if (source?.kind !== 'volume') {
       // A snapshot just has to stay: many volumes may be made of it at a time.
       const claim = { exclusive: lockKeysOf(id), shared: lockKeysOf(source?.id ?? '') };
       return await this.#holding(`creating volume ${id}`, claim, create);
     }
-    // A clone of a volume in use is taken from a clean filesystem.
-    const undo = () => this.#backend.deleteVolume(id);
-    return await this.#holding(`cloning volume ${source.id}`, { exclusive: lockKeysOf(id, source.id) }, () =>
-      this.#copies.whileQuiet(source.id, create, undo, signal),
-    );
+    return await this.#holding(`cloning volume ${source.id}`, { exclusive: lockKeysOf(id, source.id) }, async () => {
+      // An earlier call made it: nothing has to be quiet for that, and it is not this call's to undo.
+      if (await this.#backend.getVolume(id)) return await create();
+      // A clone of a volume in use is taken from a clean filesystem.
+      const undo = () => this.#backend.deleteVolume(id);
+      return await this.#copies.whileQuiet(source.id, create, undo, signal);
+    });
+  }
+
+  async claimVolume(id: VolumeId, claim: Claim): Promise<Volume | undefined> {
+    const existing = await this.#backend.getVolume(id);
+    if (existing) return existing;
+    // Not while it is being made: whether it will be here could not be told.
+    return await this.#holding(`claiming ${id}`, { exclusive: [], shared: lockKeysOf(id) }, async () => {
+      this.#claims.claim(id, claim);
+      return await this.#backend.getVolume(id);
+    });
+  }
+
+  async confirmClaim(id: VolumeId, claim: Claim): Promise<void> {
+    this.#claims.assertLast(id, claim);
   }
 
   getVolume(id: VolumeId): Promise<Volume | undefined> {

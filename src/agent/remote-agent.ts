@@ -2,18 +2,18 @@
 import type { SnapshotFilter, VolumeLimits } from '../core/backend.ts';
 import type { Bytes } from '../core/bytes.ts';
 import type { PoolCapacity } from '../core/capacity.ts';
-import { DriverError, messageOf } from '../core/errors.ts';
+import { DriverError, hasCode, messageOf } from '../core/errors.ts';
 import type { GroupId, NodeName, SnapshotId, VolumeId } from '../core/ids.ts';
 import type { NodeAgent } from '../core/node-agent.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
 import type { CutNode, Decision, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
-import type { Volume, VolumeSpec } from '../core/volume.ts';
+import type { Claim, NewVolume, Volume } from '../core/volume.ts';
 import { AgentClient, type AgentPlace, type LinkParts } from './agent-client.ts';
 import { readCapacity } from './wire/pool.ts';
 import { readDecision, readEvidence, readPart, readQuiescence, writePlan } from './wire/round.ts';
 import { readRecord, readSnapshot } from './wire/snapshot.ts';
-import { readVolume, writeSpec } from './wire/volume.ts';
+import { readVolume, writeNewVolume } from './wire/volume.ts';
 
 /** Longest that calls may take, milliseconds, whatever their callers are ready to wait. */
 const LOOK_MS = 10_000;
@@ -49,9 +49,27 @@ export class RemoteAgent implements NodeAgent, Disposable {
     return readCapacity(await this.#client.call('Capacity', {}, LOOK_MS, signal));
   }
 
-  async createVolume(spec: VolumeSpec, signal: AbortSignal): Promise<Volume> {
-    const reply = await this.#client.call('CreateVolume', writeSpec(spec), CHANGE_MS, signal);
+  async createVolume(volume: NewVolume, signal: AbortSignal): Promise<Volume> {
+    const reply = await this.#client.call('CreateVolume', writeNewVolume(volume), CHANGE_MS, signal);
     return this.#understood(() => readVolume(this.node, 'volume', reply));
+  }
+
+  async claimVolume(volumeId: VolumeId, claim: Claim, signal: AbortSignal): Promise<Volume | undefined> {
+    try {
+      const { volume } = await this.#client.call('ClaimVolume', { volumeId, claim }, LOOK_MS, signal);
+      return volume ? this.#understood(() => readVolume(this.node, 'volume', volume)) : undefined;
+    } catch (error) {
+      if (!hasCode(error, 'unimplemented')) throw error;
+      // An agent of 1.0: until it is replaced, what it always was, a look and no claim.
+      return await this.getVolume(volumeId, signal);
+    }
+  }
+
+  async confirmClaim(volumeId: VolumeId, claim: Claim, signal: AbortSignal): Promise<void> {
+    await this.#client.call('ConfirmClaim', { volumeId, claim }, LOOK_MS, signal).catch((error: unknown) => {
+      // As above.
+      if (!hasCode(error, 'unimplemented')) throw error;
+    });
   }
 
   async getVolume(volumeId: VolumeId, signal: AbortSignal): Promise<Volume | undefined> {
@@ -144,8 +162,11 @@ export class RemoteAgent implements NodeAgent, Disposable {
   }
 
   async sealedParts(signal: AbortSignal): Promise<readonly SealedPart[]> {
-    const { parts } = await this.#client.call('SealedParts', {}, LOOK_MS, signal);
-    return this.#understood(() => parts.map((each) => readPart('parts', each)));
+    const all: SealedPart[] = [];
+    await this.#client.read('SealedParts', {}, LOOK_MS, signal, ({ parts }) => {
+      for (const part of parts) all.push(this.#understood(() => readPart('parts', part)));
+    });
+    return all;
   }
 
   /** Ends the connection with the last call under way. */

@@ -17,6 +17,8 @@ const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 const QUIET_METHODS: ReadonlySet<string> = new Set([
   'Hello',
   'Capacity',
+  'ClaimVolume',
+  'ConfirmClaim',
   'GetVolume',
   'ListVolumes',
   'GetSnapshot',

@@ -5,7 +5,7 @@ import type { GroupId, NodeName, SnapshotId, VolumeId } from './ids.ts';
 import type { Page, PageRequest } from './paging.ts';
 import type { CutNode, Decision, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from './round.ts';
 import type { CutRecord, Snapshot } from './snapshot.ts';
-import type { Volume, VolumeSpec } from './volume.ts';
+import type { Claim, NewVolume, Volume } from './volume.ts';
 
 /**
  * What the controller's side asks of one node. In `serve` the agent is in the process; across nodes it is a client.
@@ -20,7 +20,16 @@ export interface NodeAgent {
   /** Limits of the node's backend: the same for as long as its agent runs. */
   limits(signal: AbortSignal): Promise<VolumeLimits>;
   capacity(signal: AbortSignal): Promise<PoolCapacity>;
-  createVolume(spec: VolumeSpec, signal: AbortSignal): Promise<Volume>;
+  /** @throws DriverError aborted when its claim is not the last one here */
+  createVolume(volume: NewVolume, signal: AbortSignal): Promise<Volume>;
+  /**
+   * Makes this the last claim of the volume here: who claimed it before can't create it any more. Nothing is kept: a restart
+   * forgets it (docs/adr/0012-a-volume-that-may-be-anywhere.md).
+   * @returns the volume, when it is here already
+   */
+  claimVolume(id: VolumeId, claim: Claim, signal: AbortSignal): Promise<Volume | undefined>;
+  /** @throws DriverError aborted when it is not the last claim of the volume here, or forgotten */
+  confirmClaim(id: VolumeId, claim: Claim, signal: AbortSignal): Promise<void>;
   getVolume(id: VolumeId, signal: AbortSignal): Promise<Volume | undefined>;
   listVolumes(page: PageRequest, signal: AbortSignal): Promise<Page<Volume>>;
   deleteVolume(id: VolumeId, signal: AbortSignal): Promise<void>;

@@ -44,11 +44,20 @@ export interface Volume {
   readonly createdAt: number;
 }
 
-/** What CreateVolume asks a node for. Sizes are already decided. */
+/** What a volume is to be. Sizes are already decided. */
 export interface VolumeSpec {
   readonly id: VolumeId;
   readonly name: string;
   readonly capacityBytes: Bytes;
   readonly source?: ContentSource;
   readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** Names one attempt at creating a volume that may be made on several nodes. 16 hexadecimal digits. */
+export type Claim = string;
+
+/** What CreateVolume asks a node for. */
+export interface NewVolume extends VolumeSpec {
+  /** The attempt that this is part of: made only if no other has claimed the volume since. Absent: made in any case. */
+  readonly claim?: Claim;
 }

@@ -1,11 +1,13 @@
 import { mapLimited } from '../core/concurrency.ts';
-import { DriverError, hasCode, invalidArgument, messageOf, notFound } from '../core/errors.ts';
-import { groupId, homeOf, memberSnapshotId, type NodeName, nodeOf, type VolumeId } from '../core/ids.ts';
+import { DriverError, hasCode, messageOf, notFound } from '../core/errors.ts';
+import { groupId, homeOf, type NodeName, nodeOf, type VolumeId } from '../core/ids.ts';
 import type { NodeDirectory } from '../core/node-agent.ts';
 import { type GroupIntent, nodesOfGroup } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import { compareIds } from '../core/sorted-index.ts';
 import { Resolver } from '../fence/resolver.ts';
+import { confirmMembers, isSubset, memberIdOf } from './group-members.ts';
+import { deleteWithoutHome } from './homeless-group.ts';
 import { ASKED_AT_A_TIME, agentOf } from './nodes.ts';
 import { askTheSame } from './parameters.ts';
 import type { CreateGroupRequest, GroupRequest, GroupSnapshot } from './requests.ts';
@@ -60,9 +62,15 @@ export class GroupService {
 
   /**
    * Of an id that is unknown or not ours: succeeds.
-   * @throws DriverError invalid-argument (snapshot_ids are not the group's), failed-precondition while a member is in use
+   * @throws DriverError invalid-argument (snapshot_ids are not the group's), failed-precondition while a member is in use,
+   *   unavailable (node)
    */
-  async delete({ id, snapshotIds }: GroupRequest, signal: AbortSignal): Promise<void> {
+  async delete(request: GroupRequest, signal: AbortSignal): Promise<void> {
+    const { id, snapshotIds } = request;
+    const home = nodeOf('group', id);
+    if (home !== undefined && !this.#directory.has(home)) {
+      return await deleteWithoutHome(this.#directory, request, signal);
+    }
     const existing = await this.#find(id, signal);
     if (existing?.group.id !== id) return;
     confirmMembers(existing.group, snapshotIds);
@@ -99,7 +107,9 @@ export class GroupService {
 
   async #deletePart(node: NodeName, { token, group }: HomeRecord, signal: AbortSignal): Promise<void> {
     const agent = this.#directory.agent(node);
-    if (await agent.getGroup(group.id, signal)) await agent.deleteGroup(group.id, signal);
+    const part = await agent.getGroup(group.id, signal);
+    // It may also be the part of a group of this name with another home.
+    if (part?.group?.id === group.id) await agent.deleteGroup(group.id, signal);
     // Cut there, and never committed.
     else await agent.abort(token, signal);
   }
@@ -131,18 +141,6 @@ function confirmSame(existing: GroupIntent, wanted: GroupIntent): void {
   }
 }
 
-/** CSI specification, "DeleteVolumeGroupSnapshot Errors" and "GetVolumeGroupSnapshot Errors": snapshot list mismatch. */
-function confirmMembers(intent: GroupIntent, snapshotIds: readonly string[]): void {
-  const own = intent.volumeIds.map((volumeId) => memberIdOf(intent, volumeId));
-  const given = new Set(snapshotIds);
-  if (given.size !== own.length || !isSubset(own, [...given])) {
-    throw invalidArgument(
-      'snapshot_ids',
-      `are not the ${own.length} snapshots of group snapshot ${intent.id} (${snapshotIds.length} were given)`,
-    );
-  }
-}
-
 /** @throws DriverError internal when a committed record lacks a member: never half a group */
 function viewOf(intent: GroupIntent, records: readonly CutRecord[]): GroupSnapshot {
   const byVolume = new Map(records.flatMap(({ snapshots }) => snapshots).map((each) => [each.sourceVolumeId, each]));
@@ -155,15 +153,6 @@ function viewOf(intent: GroupIntent, records: readonly CutRecord[]): GroupSnapsh
   return { id: intent.id, snapshots, createdAt: Math.min(...snapshots.map(({ createdAt }) => createdAt)) };
 }
 
-function memberIdOf(intent: GroupIntent, volumeId: VolumeId): string {
-  return memberSnapshotId(nodeOf('volume', volumeId) ?? '', intent.name, volumeId);
-}
-
 function othersOf({ node, group }: HomeRecord): readonly NodeName[] {
   return [...nodesOfGroup(group)].filter((other) => other !== node);
-}
-
-function isSubset(some: readonly string[], all: readonly string[]): boolean {
-  const set = new Set(all);
-  return some.every((each) => set.has(each));
 }

@@ -59,7 +59,7 @@ export interface GroupSnapshot {
   readonly createdAt: number;
 }
 
-/** A page as the CSI asks for it: a token from an earlier page, a limit (0 = all). */
+/** A page as the CSI asks for it: a token from an earlier page, a limit (0: as many as a page may have). */
 export interface ListRequest {
   readonly startingToken: string;
   readonly maxEntries: number;

@@ -3,7 +3,7 @@ import { type SnapshotId, snapshotId, type VolumeId } from '../core/ids.ts';
 import type { NodeDirectory } from '../core/node-agent.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { RoundCoordinator } from '../fence/coordinator.ts';
-import { listPages } from './list-pages.ts';
+import { type Fetch, listPages } from './list-pages.ts';
 import { agentOf } from './nodes.ts';
 import { decodeToken } from './page-tokens.ts';
 import { isAllowedOn } from './placement.ts';
@@ -77,9 +77,9 @@ export class SnapshotService {
     if (request.snapshotId !== undefined) return await this.#listOne(request.snapshotId, request, signal);
     const { sourceVolumeId } = request;
     const filter = sourceVolumeId === undefined ? {} : { sourceVolumeId };
-    return await listPages(this.#directory, this.#nodesOf(sourceVolumeId), 'snapshot', request, (agent, page) =>
-      agent.listSnapshots(filter, page, signal),
-    );
+    const nodes = this.#nodesOf(sourceVolumeId);
+    const fetch: Fetch<Snapshot> = (agent, page, during) => agent.listSnapshots(filter, page, during);
+    return await listPages(this.#directory, nodes, 'snapshot', request, fetch, signal);
   }
 
   async #listOne(id: SnapshotId, request: ListSnapshotsRequest, signal: AbortSignal): Promise<ListResult<Snapshot>> {

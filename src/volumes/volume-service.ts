@@ -3,8 +3,15 @@ import { type Bytes, maxBytes, minBytes } from '../core/bytes.ts';
 import { DriverError, hasCode, invalidArgument, messageOf, notFound } from '../core/errors.ts';
 import { type NodeName, type VolumeId, volumeId } from '../core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
-import { type Content, type ContentSource, type FsType, MIN_FILESYSTEM_BYTES, type Volume } from '../core/volume.ts';
-import { listPages } from './list-pages.ts';
+import {
+  type Claim,
+  type Content,
+  type ContentSource,
+  type FsType,
+  MIN_FILESYSTEM_BYTES,
+  type Volume,
+} from '../core/volume.ts';
+import { type Fetch, listPages } from './list-pages.ts';
 import { agentOf, askNodes, needAnswerOf } from './nodes.ts';
 import { allowedOf, candidates, isAllowedOn, type Pin } from './placement.ts';
 import type {
@@ -17,6 +24,7 @@ import type {
 } from './requests.ts';
 import { confirmSameVolume } from './same-volume.ts';
 import { sizeAfterExpansion, sizeOfNewVolume } from './sizes.ts';
+import { VolumeClaim } from './volume-claim.ts';
 
 /** What a new volume is copied from, as its node sees it. */
 interface Source extends Pin {
@@ -39,12 +47,14 @@ export class VolumeService {
   /**
    * Find by name; the same: answer it; different: `already-exists`; none: make it on the best node that can.
    * @throws DriverError already-exists, not-found (source), out-of-range (size), resource-exhausted (no node, or no room),
-   *   invalid-argument (source does not fit), unavailable
+   *   invalid-argument (source does not fit), unavailable, aborted (another call, of any controller, is creating it)
    */
   async create(request: CreateVolumeRequest, signal: AbortSignal): Promise<Volume> {
     const { placement, name } = request;
-    const { found, away } = await askNodes(this.#directory, this.#nodesOf(request), (agent) =>
-      agent.getVolume(volumeId(agent.node, name), signal),
+    const somewhere = this.#nodesOf(request);
+    const claim = somewhere.length > 1 ? new VolumeClaim(this.#directory, name) : undefined;
+    const { found, away } = await askNodes(this.#directory, somewhere, async (agent) =>
+      claim ? await claim.lookOn(agent, signal) : await agent.getVolume(volumeId(agent.node, name), signal),
     );
     if (found[0]) return confirmSameVolume(found[0], request);
 
@@ -52,12 +62,9 @@ export class VolumeService {
     const nodes = candidates(placement, this.#directory, source);
     // Whether a candidate that is away has the volume already is not known: making a second one elsewhere would leak it.
     needAnswerOf(away, nodes);
-    return await this.#createOnFirst(
-      await this.#bestFirst(nodes, placement, signal),
-      request,
-      source?.sizeBytes,
-      signal,
-    );
+    await claim?.confirm(nodes, signal);
+    const order = await this.#bestFirst(nodes, placement, signal);
+    return await this.#createOnFirst(order, request, source?.sizeBytes, claim?.token, signal);
   }
 
   /** Of an id that is unknown or not ours: succeeds. @throws DriverError failed-precondition while it is in use */
@@ -74,9 +81,8 @@ export class VolumeService {
 
   /** @throws DriverError aborted for an invalid token */
   list(request: ListRequest, signal: AbortSignal): Promise<ListResult<Volume>> {
-    return listPages(this.#directory, this.#directory.nodes(), 'volume', request, (agent, page) =>
-      agent.listVolumes(page, signal),
-    );
+    const fetch: Fetch<Volume> = (agent, page, during) => agent.listVolumes(page, during);
+    return listPages(this.#directory, this.#directory.nodes(), 'volume', request, fetch, signal);
   }
 
   /** @throws DriverError not-found, out-of-range, resource-exhausted */
@@ -141,6 +147,7 @@ export class VolumeService {
     nodes: readonly NodeName[],
     request: CreateVolumeRequest,
     sourceBytes: Bytes | undefined,
+    claim: Claim | undefined,
     signal: AbortSignal,
   ): Promise<Volume> {
     const refusals: DriverError[] = [];
@@ -150,7 +157,7 @@ export class VolumeService {
       const capacityBytes = sizeOfNewVolume(range, limitsFor(await agent.limits(signal), fsType), sourceBytes);
       const spec = { id: volumeId(node, name), name, capacityBytes, ...(source && { source }), parameters };
       try {
-        return await agent.createVolume(spec, signal);
+        return await agent.createVolume({ ...spec, ...(claim !== undefined && { claim }) }, signal);
       } catch (error) {
         // Only this says that the node made nothing and never will; after any other error the volume may be there.
         if (!(error instanceof DriverError && hasCode(error, 'resource-exhausted'))) throw error;

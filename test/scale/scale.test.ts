@@ -147,10 +147,11 @@ test('a new volume that may be anywhere asks every node', async () => {
   const { volume } = await csi.controller.CreateVolume(newVolume('again'));
   const calls = Object.entries(await asked());
   expect(calls).toHaveLength(NODES);
-  for (const [node, { GetVolume, Capacity, CreateVolume }] of calls) {
+  for (const [node, methods] of calls) {
     const chosen = volume?.volumeId.endsWith(`.${node}`) ?? false;
-    expect({ GetVolume, Capacity, CreateVolume }).toEqual({
-      GetVolume: 1,
+    expect(methods).toEqual({
+      ClaimVolume: 1,
+      ConfirmClaim: 1,
       Capacity: 1,
       ...(chosen && { CreateVolume: 1 }),
     });

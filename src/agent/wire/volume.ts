@@ -1,6 +1,6 @@
 import { invalidArgument } from '../../core/errors.ts';
 import type { NodeName } from '../../core/ids.ts';
-import type { Volume, VolumeSpec } from '../../core/volume.ts';
+import type { NewVolume, Volume } from '../../core/volume.ts';
 import type {
   CreateVolumeRequest,
   CreateVolumeRequest__Output,
@@ -8,7 +8,7 @@ import type {
 import type { Volume as WireVolume, Volume__Output as WireVolumeOutput } from '../../gen/cofferdam/agent/v1/Volume.ts';
 import type { Wire } from '../../rpc/types.ts';
 import { readContent, readSource, writeContent, writeSource } from './content.ts';
-import { readIdOn, readMap, readName, readNode, readSize, required } from './fields.ts';
+import { readIdOn, readMap, readName, readNode, readSize, readToken, required } from './fields.ts';
 
 export function writeVolume(volume: Volume): Wire<WireVolume> {
   const { id, name, node, parameters, source } = volume;
@@ -39,19 +39,20 @@ export function readVolume(node: NodeName, field: string, wire: WireVolumeOutput
   };
 }
 
-export function writeSpec(spec: VolumeSpec): Wire<CreateVolumeRequest> {
-  const { id, name, capacityBytes, source, parameters } = spec;
+export function writeNewVolume(volume: NewVolume): Wire<CreateVolumeRequest> {
+  const { id, name, capacityBytes, source, parameters, claim } = volume;
   return {
     id,
     name,
     capacityBytes: String(capacityBytes),
     ...(source && { source: writeSource(source) }),
     parameters,
+    ...(claim !== undefined && { claim }),
   };
 }
 
 /** @throws DriverError invalid-argument for what can't be made on this node */
-export function readSpec(node: NodeName, wire: CreateVolumeRequest__Output): VolumeSpec {
+export function readNewVolume(node: NodeName, wire: CreateVolumeRequest__Output): NewVolume {
   const id = readIdOn(node, 'id', 'volume', wire.id);
   const source = wire.source && readSource(node, 'source', wire.source);
   if (source?.id === id) throw invalidArgument('source.volume_id', 'a volume is no copy of itself');
@@ -61,5 +62,6 @@ export function readSpec(node: NodeName, wire: CreateVolumeRequest__Output): Vol
     capacityBytes: readSize('capacity_bytes', wire.capacityBytes),
     ...(source && { source }),
     parameters: readMap('parameters', wire.parameters),
+    ...(wire.claim !== undefined && { claim: readToken('claim', wire.claim) }),
   };
 }

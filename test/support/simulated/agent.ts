@@ -7,7 +7,7 @@ import type { NodeAgent } from '../../../src/core/node-agent.ts';
 import type { PageRequest } from '../../../src/core/paging.ts';
 import type { Decision, RoundPlan, RoundToken } from '../../../src/core/round.ts';
 import type { CutRecord } from '../../../src/core/snapshot.ts';
-import type { Volume, VolumeSpec } from '../../../src/core/volume.ts';
+import type { NewVolume, Volume } from '../../../src/core/volume.ts';
 import { type PoolShape, SimulatedPool, VOLUME_BYTES } from './pool.ts';
 
 const ROOM = 1024n * GiB;
@@ -32,9 +32,15 @@ export class SimulatedAgent implements NodeAgent {
     return { totalBytes: ROOM, freeBytes: ROOM, promisedBytes: 0n, availableBytes: ROOM };
   }
 
-  async createVolume(spec: VolumeSpec): Promise<Volume> {
-    return { ...spec, node: this.node, content: { kind: 'blank' }, createdAt: Date.now() };
+  async createVolume(volume: NewVolume): Promise<Volume> {
+    return { ...volume, node: this.node, content: { kind: 'blank' }, createdAt: Date.now() };
   }
+
+  async claimVolume(id: string) {
+    return this.#pool.volume(id);
+  }
+
+  async confirmClaim(): Promise<void> {}
 
   async getVolume(id: string) {
     return this.#pool.volume(id);

@@ -18,7 +18,7 @@ const RANDOM_REQUESTS = 150;
 const schema = new Schema('csi-proto/agent.proto', AGENT_SERVICE.replace(/\.Agent$/, ''));
 const RPCS = schema.rpcsOf('Agent');
 const SERVICE = schema.serviceOf('Agent');
-const STREAMS = ['ListVolumes', 'ListSnapshots'];
+const STREAMS = ['ListVolumes', 'ListSnapshots', 'SealedParts'];
 
 const group = { id: G, name: NAME, volume_ids: INTENT.volumeIds, parameters: { a: 'b' } };
 const member = (volumeId: string, snapshotId: string) => ({ volume_id: volumeId, snapshot_id: snapshotId });
@@ -27,7 +27,16 @@ const member = (volumeId: string, snapshotId: string) => ({ volume_id: volumeId,
 const GOOD: Readonly<Record<string, Message>> = {
   Hello: { api: { major: 1, minor: 0 }, node: NODE, driver_version: '1' },
   Capacity: {},
-  CreateVolume: { id: V1, name: NAME, capacity_bytes: '1048576', source: { snapshot_id: S1 }, parameters: { a: 'b' } },
+  CreateVolume: {
+    id: V1,
+    name: NAME,
+    capacity_bytes: '1048576',
+    source: { snapshot_id: S1 },
+    parameters: { a: 'b' },
+    claim: TOKEN,
+  },
+  ClaimVolume: { volume_id: V1, claim: TOKEN },
+  ConfirmClaim: { volume_id: V1, claim: TOKEN },
   GetVolume: { volume_id: V1 },
   ListVolumes: { page: { after: V1, limit: 3 } },
   DeleteVolume: { volume_id: V1 },
@@ -63,6 +72,12 @@ const agent: NodeAgent = scripted(NODE, {
     if (capacityBytes <= 0n || name === '' || Buffer.byteLength(name) > 128) throw new Error('asked for nonsense');
     return volume();
   },
+  claimVolume: async (id, claim) => {
+    here('volume', id);
+    if (!/^[0-9a-f]{16}$/.test(claim)) throw new Error('asked for nonsense');
+    return volume();
+  },
+  confirmClaim: async (id) => here('volume', id),
   getVolume: async (id) => {
     here('volume', id);
     return volume();

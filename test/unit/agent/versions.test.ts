@@ -6,7 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { agentHandlers } from '../../../src/agent/agent-service.ts';
 import { AGENT_SERVICE, type AgentStreams, API } from '../../../src/agent/api.ts';
 import { RemoteAgent } from '../../../src/agent/remote-agent.ts';
+import { writePart } from '../../../src/agent/wire/round.ts';
+import { DriverError } from '../../../src/core/errors.ts';
 import type { NodeAgent } from '../../../src/core/node-agent.ts';
+import type { SealedPart } from '../../../src/core/round.ts';
 import type { AgentDefinition } from '../../../src/gen/cofferdam/agent/v1/Agent.ts';
 import type { LoadedService } from '../../../src/rpc/proto.ts';
 import { bindService, type RpcServer, serve } from '../../../src/rpc/server.ts';
@@ -15,7 +18,7 @@ import { ROOT } from '../../support/command.ts';
 import { noSignal } from '../support/fake-agent.ts';
 import { temporaryFolder } from '../support/rpc.ts';
 import { insecure, linkParts, portOf, reach } from './support/link.ts';
-import { NODE, PART, PLAN, V1, volume } from './support/samples.ts';
+import { NODE, PART, PLAN, SPEC, TOKEN, V1, volume } from './support/samples.ts';
 import { scripted } from './support/scripted-agent.ts';
 
 const TODAY = readFileSync(path.join(ROOT, 'csi-proto/agent.proto'), 'utf8');
@@ -30,9 +33,12 @@ const LATER = edited(
   ['message HelloRequest {', 'message HelloRequest {\n  string colour = 90;'],
   ['  UNFENCED = 4;', '  UNFENCED = 4;\n  PAUSED = 5;'],
 );
-/** One that has not got what was added last: here, an RPC and a field. */
+/** 1.0: without claims, and with parts in one message; and without a field that it had, for one that came later. */
 const EARLIER = edited(
-  ['  rpc SealedParts(SealedPartsRequest) returns (SealedPartsResponse) {}\n', ''],
+  ['  rpc ClaimVolume(ClaimVolumeRequest) returns (ClaimVolumeResponse) {}\n', ''],
+  ['  rpc ConfirmClaim(ConfirmClaimRequest) returns (ConfirmClaimResponse) {}\n', ''],
+  ['  optional string claim = 6;\n', ''],
+  ['returns (stream SealedPartsResponse)', 'returns (SealedPartsResponse)'],
   ['  optional bool fenced = 6;\n', ''],
 );
 
@@ -70,10 +76,13 @@ async function serveAs(service: LoadedService, handlers: object): Promise<RpcSer
   });
 }
 
+let parts: readonly SealedPart[] = [PART];
+
 const agent: NodeAgent = scripted(NODE, {
+  createVolume: async () => volume(),
   getVolume: async () => volume(),
   prepare: async ({ fenced }) => ({ quiescence: [fenced ? 'frozen' : 'idle'] }),
-  sealedParts: async () => [PART],
+  sealedParts: async () => parts,
 });
 
 const hello = (major: number, minor: number) => ({
@@ -109,13 +118,28 @@ describe('a controller of this release', () => {
     });
   });
 
-  test('works with an agent of an earlier one, and is told what that has not got', async () => {
-    await using server = await serveAs(load('earlier', EARLIER), {});
+  test('works with an agent of an earlier one, and does without what that has not got', async () => {
+    await using server = await serveAs(load('earlier', EARLIER), {
+      SealedParts: async () => ({ parts: [writePart(PART)] }),
+    });
     using security = await insecure();
     using remote = new RemoteAgent({ node: NODE, address: `127.0.0.1:${portOf(server)}` }, linkParts(security));
     expect(await remote.getVolume(V1, noSignal)).toEqual(volume());
     expect(await remote.prepare(PLAN, noSignal)).toEqual({ quiescence: ['frozen'] });
-    await expect(remote.sealedParts(noSignal)).rejects.toMatchObject({ code: 'unimplemented' });
+    expect(await remote.sealedParts(noSignal)).toEqual([PART]);
+    expect(await remote.claimVolume(V1, TOKEN, noSignal)).toEqual(volume());
+    await remote.confirmClaim(V1, TOKEN, noSignal);
+    expect(await remote.createVolume({ ...SPEC, claim: TOKEN }, noSignal)).toEqual(volume());
+  });
+
+  test('is told when an agent of an earlier one has something against its look', async () => {
+    const GetVolume = async () => {
+      throw new DriverError('aborted', 'busy');
+    };
+    await using server = await serveAs(load('earlier', EARLIER), { GetVolume });
+    using security = await insecure();
+    using remote = new RemoteAgent({ node: NODE, address: `127.0.0.1:${portOf(server)}` }, linkParts(security));
+    await expect(remote.claimVolume(V1, TOKEN, noSignal)).rejects.toMatchObject({ code: 'aborted' });
   });
 
   test.each([
@@ -149,6 +173,9 @@ describe('an agent of this release', () => {
   test('serves a controller of an earlier one, and takes what that does not say for what it was', async () => {
     await using link = await reach<Client>(agent, load('earlier', EARLIER));
     expect(await link.client.Prepare?.({ ...PLAN })).toEqual({ quiescence: ['FROZEN'] });
+    expect(await link.client.SealedParts?.({})).toMatchObject({ parts: [{ token: PART.token }] });
+    parts = [];
+    expect(await link.client.SealedParts?.({})).toEqual({ parts: [] });
   });
 
   test.each([{ major: API.major + 1 }, { major: 0, minor: 9 }, null])('refuses a controller of %j', async (api) => {

@@ -1,12 +1,13 @@
+import { VolumeClaims } from '../../../src/agent/volume-claims.ts';
 import { GiB, MiB } from '../../../src/core/bytes.ts';
 import { DriverError, notFound } from '../../../src/core/errors.ts';
-import type { NodeName } from '../../../src/core/ids.ts';
+import { lockKeysOf, type NodeName } from '../../../src/core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../../../src/core/node-agent.ts';
 import type { Page, PageRequest } from '../../../src/core/paging.ts';
 import type { Decision, RoundPlan, RoundToken } from '../../../src/core/round.ts';
 import type { CutRecord, Snapshot } from '../../../src/core/snapshot.ts';
 import { compareIds } from '../../../src/core/sorted-index.ts';
-import type { Volume, VolumeSpec } from '../../../src/core/volume.ts';
+import type { NewVolume, Volume } from '../../../src/core/volume.ts';
 
 /** A node whose pool is in memory. */
 export class FakeAgent implements NodeAgent {
@@ -21,6 +22,7 @@ export class FakeAgent implements NodeAgent {
   /** Items that lists looked at: paging must not cost more than its page. */
   itemsRead = 0;
   #now = 1_700_000_000_000;
+  readonly #claims = new VolumeClaims();
 
   constructor(node: NodeName) {
     this.node = node;
@@ -34,7 +36,8 @@ export class FakeAgent implements NodeAgent {
     return { totalBytes: 100n * GiB, freeBytes: this.freeBytes, promisedBytes: 0n, availableBytes: this.freeBytes };
   }
 
-  async createVolume(spec: VolumeSpec): Promise<Volume> {
+  async createVolume({ claim, ...spec }: NewVolume): Promise<Volume> {
+    if (claim !== undefined) this.#claims.assertLast(spec.id, claim);
     this.calls.push(`create ${spec.name}`);
     if (spec.capacityBytes % MiB !== 0n) throw new Error('not a multiple of the granularity');
     if (spec.capacityBytes > this.freeBytes) throw new DriverError('resource-exhausted', 'the pool is full');
@@ -43,6 +46,15 @@ export class FakeAgent implements NodeAgent {
     const volume: Volume = { ...spec, node: this.node, content, createdAt: this.#now++ };
     this.volumes.set(spec.id, volume);
     return volume;
+  }
+
+  async claimVolume(id: string, claim: string) {
+    this.#claims.claim(id, claim);
+    return this.volumes.get(id);
+  }
+
+  async confirmClaim(id: string, claim: string): Promise<void> {
+    this.#claims.assertLast(id, claim);
   }
 
   async getVolume(id: string) {
@@ -78,7 +90,8 @@ export class FakeAgent implements NodeAgent {
   }
 
   async getGroup(id: string) {
-    return [...this.records.values()].find(({ group }) => group?.id === id);
+    // By name, as pools do: of another home, too.
+    return [...this.records.values()].find(({ group }) => group && lockKeysOf(group.id)[0] === lockKeysOf(id)[0]);
   }
 
   async deleteSnapshot(id: string): Promise<void> {
@@ -167,23 +180,25 @@ export class FakeAgent implements NodeAgent {
 export class FakeDirectory implements NodeDirectory {
   readonly agents: ReadonlyMap<NodeName, FakeAgent>;
   readonly away = new Set<NodeName>();
+  /** No longer on the list. */
+  readonly gone = new Set<NodeName>();
 
   constructor(...nodes: readonly NodeName[]) {
     this.agents = new Map(nodes.map((node) => [node, new FakeAgent(node)]));
   }
 
   agent(node: NodeName): FakeAgent {
-    const agent = this.agents.get(node);
-    if (!agent || this.away.has(node)) throw new DriverError('unavailable', `node ${node} is away`);
+    const agent = this.has(node) && !this.away.has(node) ? this.agents.get(node) : undefined;
+    if (!agent) throw new DriverError('unavailable', `node ${node} is away`);
     return agent;
   }
 
   has(node: NodeName): boolean {
-    return this.agents.has(node);
+    return this.agents.has(node) && !this.gone.has(node);
   }
 
   nodes(): readonly NodeName[] {
-    return [...this.agents.keys()].sort(compareIds);
+    return [...this.agents.keys()].filter((node) => !this.gone.has(node)).sort(compareIds);
   }
 }
 

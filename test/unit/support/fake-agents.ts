@@ -123,6 +123,12 @@ export class FakeAgent implements NodeAgent {
   createVolume(): never {
     return unexpected('createVolume');
   }
+  claimVolume(): never {
+    return unexpected('claimVolume');
+  }
+  confirmClaim(): never {
+    return unexpected('confirmClaim');
+  }
   getVolume(): never {
     return unexpected('getVolume');
   }

@@ -1,11 +1,18 @@
-import { expect, test } from '@jest/globals';
-import { MAX_NODE_NAME_LENGTH, snapshotId, volumeId } from '../../../src/core/ids.ts';
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, test } from '@jest/globals';
+import { groupId, MAX_NODE_NAME_LENGTH, snapshotId, volumeId } from '../../../src/core/ids.ts';
+import type { Snapshot } from '../../../src/core/snapshot.ts';
+import type { Volume } from '../../../src/core/volume.ts';
+import { renderSnapshot } from '../../../src/csi/render/snapshot.ts';
 import { RoundCoordinator } from '../../../src/fence/coordinator.ts';
+import { loadProto } from '../../../src/rpc/proto.ts';
+import { MAX_PAGE_ENTRIES } from '../../../src/volumes/list-pages.ts';
+import { ASKED_AT_A_TIME } from '../../../src/volumes/nodes.ts';
 import { decodeToken, encodeToken } from '../../../src/volumes/page-tokens.ts';
 import type { ListSnapshotsRequest } from '../../../src/volumes/requests.ts';
 import { SnapshotService } from '../../../src/volumes/snapshot-service.ts';
 import { VolumeService } from '../../../src/volumes/volume-service.ts';
-import { FakeDirectory, noSignal } from '../support/fake-agent.ts';
+import { type FakeAgent, FakeDirectory, noSignal } from '../support/fake-agent.ts';
 import { UNOBSERVED } from '../support/fake-agents.ts';
 
 async function setUp(count: number, ...nodes: string[]) {
@@ -81,6 +88,110 @@ test('a node that is away fails the list: holes would be read as deletions', asy
   });
 });
 
+describe('many nodes with few entries', () => {
+  const names = Array.from({ length: 500 }, (_, i) => `n${String(i).padStart(3, '0')}`);
+
+  /** Volumes on some of the nodes; every call takes a turn of the event loop. */
+  function spread(...nodes: readonly string[]) {
+    const directory = new FakeDirectory(...names);
+    for (const node of nodes) {
+      put(directory.agent(node), 'v');
+    }
+    const seen = { trips: 0, underWay: 0, most: 0, asked: 0 };
+    for (const agent of directory.agents.values()) {
+      const list = agent.listVolumes.bind(agent);
+      agent.listVolumes = async (page) => {
+        seen.asked++;
+        if (seen.underWay++ === 0) seen.trips++;
+        seen.most = Math.max(seen.most, seen.underWay);
+        await setImmediate();
+        seen.underWay--;
+        return await list(page);
+      };
+    }
+    return { directory, seen, volumes: new VolumeService(directory) };
+  }
+
+  test.each([
+    ['none', []],
+    ['one, on the last', names.slice(-1)],
+    ['one on every tenth', names.filter((_, i) => i % 10 === 0)],
+    ['one on each', names],
+  ])('a page is read in few round trips, each of a bounded number of calls: %s', async (_what, nodes) => {
+    const { volumes, seen } = spread(...nodes);
+    const { items, nextToken } = await volumes.list({ startingToken: '', maxEntries: 1000 }, noSignal);
+    expect(items.map(({ node }) => node)).toEqual(nodes);
+    expect(nextToken).toBe('');
+    expect(seen.asked).toBe(names.length);
+    expect(seen.trips).toBeLessThan(20);
+    expect(seen.most).toBeLessThanOrEqual(ASKED_AT_A_TIME);
+  });
+
+  test('the pages of a walk give everything once, in order', async () => {
+    const nodes = names.filter((_, i) => i % 7 === 0 || i > 450);
+    const { volumes } = spread(...nodes);
+    expect(await walk(volumes, 10)).toEqual(nodes.map((node) => volumeId(node, 'v')));
+  });
+
+  test('a node that is asked ahead and away matters to the page that needs it alone', async () => {
+    const { directory, volumes } = spread('n008', 'n009', 'n020');
+    // Together with n008.
+    directory.away.add('n012');
+    const first = await volumes.list({ startingToken: '', maxEntries: 2 }, noSignal);
+    expect(first.items.map(({ node }) => node)).toEqual(['n008', 'n009']);
+    const second = volumes.list({ startingToken: first.nextToken, maxEntries: 2 }, noSignal);
+    await expect(second).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  test('a node that is asked ahead and hangs keeps nobody waiting, and is not asked any longer', async () => {
+    const { directory, volumes } = spread('n008', 'n009', 'n020');
+    const asked: AbortSignal[] = [];
+    directory.agent('n012').listVolumes = async (_page, signal?: AbortSignal) => {
+      if (signal) asked.push(signal);
+      return await new Promise<never>(() => undefined);
+    };
+    const { items } = await volumes.list({ startingToken: '', maxEntries: 2 }, noSignal);
+    expect(items).toHaveLength(2);
+    expect(asked.map(({ aborted }) => aborted)).toEqual([true]);
+  });
+});
+
+describe('the longest page', () => {
+  test.each([0, MAX_PAGE_ENTRIES + 1, 2 ** 31 - 1])('is the same when %d entries are asked for', async (maxEntries) => {
+    const directory = new FakeDirectory('a', 'b');
+    for (const node of ['a', 'b']) {
+      for (let i = 0; i < MAX_PAGE_ENTRIES - 1; i++) {
+        put(directory.agent(node), `v${i}`);
+      }
+    }
+    const volumes = new VolumeService(directory);
+    const first = await volumes.list({ startingToken: '', maxEntries }, noSignal);
+    expect(first.items).toHaveLength(MAX_PAGE_ENTRIES);
+    const second = await volumes.list({ startingToken: first.nextToken, maxEntries }, noSignal);
+    expect(second.items).toHaveLength(MAX_PAGE_ENTRIES - 2);
+    expect(second.nextToken).toBe('');
+  });
+
+  test('fits in an answer that any gRPC client takes', () => {
+    const node = 'n'.repeat(MAX_NODE_NAME_LENGTH);
+    const snapshot: Snapshot = {
+      id: snapshotId(node, 's'),
+      name: 's',
+      node,
+      sourceVolumeId: volumeId(node, 'v'),
+      sizeBytes: 2n ** 63n - 1n,
+      heldBytes: 0n,
+      content: { kind: 'raw' },
+      createdAt: 1_763_800_000_123,
+      groupId: groupId(node, 'g'),
+    };
+    const entry = { snapshot: renderSnapshot(snapshot, { snapshotTopology: true }) };
+    const response = loadProto('csi-proto/csi.proto').service('csi.v1.Controller').ListSnapshots?.responseSerialize;
+    const bytes = response?.({ entries: Array.from({ length: MAX_PAGE_ENTRIES }, () => entry) }).length;
+    expect(bytes).toBeLessThan(4 * 1024 * 1024);
+  });
+});
+
 test('a token is no longer than the 128 bytes of the specification, for any node name', () => {
   const node = 'n'.repeat(MAX_NODE_NAME_LENGTH);
   for (const [kind, id] of [
@@ -141,6 +252,12 @@ test('snapshots: by id, by volume, by both, by what there is not', async () => {
   await expect(list({ snapshotId: s1, startingToken: 'x' })).rejects.toMatchObject({ code: 'aborted' });
   await expect(list({ sourceVolumeId: 'none', startingToken: 'x' })).rejects.toMatchObject({ code: 'aborted' });
 });
+
+function put({ node, volumes }: FakeAgent, name: string): void {
+  const id = volumeId(node, name);
+  const volume: Volume = { id, name, node, capacityBytes: 1n, content: { kind: 'raw' }, parameters: {}, createdAt: 1 };
+  volumes.set(id, volume);
+}
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : 1;

@@ -203,6 +203,79 @@ describe('groups', () => {
     await expect(groups.create(ask(ids), noSignal)).rejects.toMatchObject({ code: 'aborted' });
   });
 
+  describe('whose home is not among the nodes any more', () => {
+    async function homeless() {
+      const all = setUp('a', 'b', 'c', 'd');
+      const ids = [await all.makeVolume('v1', 'a'), await all.makeVolume('v2', 'b'), await all.makeVolume('v3', 'c')];
+      const made = await all.groups.create(ask(ids), noSignal);
+      const request = { id: made.id, snapshotIds: made.snapshots.map(({ id }) => id) };
+      all.directory.gone.add('a');
+      const parts = () => ['b', 'c'].filter((node) => all.directory.agents.get(node)?.records.size === 1);
+      return { ...all, request, parts };
+    }
+
+    test('there is none, and its members that are left are listed, and deleted with it', async () => {
+      const { groups, snapshots, request, parts } = await homeless();
+      await expect(groups.get(request, noSignal)).rejects.toMatchObject({ code: 'not-found' });
+      const { items } = await snapshots.list({ startingToken: '', maxEntries: 0 }, noSignal);
+      expect(items.map(({ node, groupId: id }) => [node, id])).toEqual([
+        ['b', request.id],
+        ['c', request.id],
+      ]);
+      await groups.delete(request, noSignal);
+      expect(parts()).toEqual([]);
+      await groups.delete(request, noSignal);
+    });
+
+    test('a part that waits for its decision goes too', async () => {
+      const { groups, directory, request } = await homeless();
+      const { records, sealed } = directory.agent('c');
+      for (const [token, record] of records) sealed.set(token, record);
+      records.clear();
+      await groups.delete(request, noSignal);
+      expect(sealed.size).toBe(0);
+    });
+
+    test('nothing is deleted while one of its nodes is away, and the rest when it is back', async () => {
+      const { groups, directory, request, parts } = await homeless();
+      directory.away.add('c');
+      await expect(groups.delete(request, noSignal)).rejects.toMatchObject({ code: 'unavailable' });
+      expect(parts()).toEqual(['b', 'c']);
+      directory.away.delete('c');
+      directory.agent('b').records.clear();
+      await groups.delete(request, noSignal);
+      expect(parts()).toEqual([]);
+    });
+
+    test('nothing is deleted for ids that are not its members', async () => {
+      const { groups, request, parts } = await homeless();
+      const [first = ''] = request.snapshotIds.filter((id) => id.endsWith('.b'));
+      await expect(groups.delete({ ...request, snapshotIds: [first] }, noSignal)).rejects.toMatchObject({
+        code: 'invalid-argument',
+        message: expect.stringMatching(/^snapshot_ids: /),
+      });
+      expect(parts()).toEqual(['b', 'c']);
+    });
+
+    test('a group of the same name with another home stays', async () => {
+      const { groups, makeVolume, directory, request } = await homeless();
+      for (const node of ['b', 'c']) directory.agent(node).records.clear();
+      const other = await groups.create(ask([await makeVolume('v4', 'b'), await makeVolume('v5', 'c')]), noSignal);
+      await groups.delete(request, noSignal);
+      expect(await groups.create(ask(other.snapshots.map((each) => each.sourceVolumeId)), noSignal)).toEqual(other);
+    });
+
+    test('it is never whole again when the home comes back, and can be deleted', async () => {
+      const { groups, directory, request } = await homeless();
+      await groups.delete(request, noSignal);
+      directory.gone.clear();
+      await expect(groups.get(request, noSignal)).rejects.toMatchObject({ code: 'aborted' });
+      await groups.delete(request, noSignal);
+      await expect(groups.get(request, noSignal)).rejects.toMatchObject({ code: 'not-found' });
+      expect(directory.agent('a').records.size).toBe(0);
+    });
+  });
+
   test('a node that is away is never taken for one that has nothing', async () => {
     const { groups, ids, directory, memberIds } = await halfCommitted();
     directory.away.add('b');

@@ -8,6 +8,8 @@ const METHODS: Readonly<Record<Method, true>> = {
   limits: true,
   capacity: true,
   createVolume: true,
+  claimVolume: true,
+  confirmClaim: true,
   getVolume: true,
   listVolumes: true,
   deleteVolume: true,
