@@ -48,7 +48,7 @@ export interface Metrics {
   round(outcome: RoundOutcome): void;
   /** A lease ended while something was frozen under it: its round must fail. */
   leaseLost(): void;
-  /** Members whose filesystem is frozen at this moment. */
+  /** Members that are frozen or suspended at this moment, in rounds and for clones. */
   frozenNow(members: number): void;
   pool(capacity: PoolCapacity): void;
 }

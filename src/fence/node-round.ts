@@ -21,8 +21,8 @@ import type {
 import type { CutRecord } from '../core/snapshot.ts';
 import { admitRound, pricedTargets } from './admission.ts';
 import { evidenceOf, quiescenceOf } from './evidence.ts';
+import type { FenceObserver } from './fence-observer.ts';
 import type { FenceSession } from './fence-session.ts';
-import { type FenceObserver, FrozenGauge } from './frozen-gauge.ts';
 import { cutMembers } from './member-cuts.ts';
 import { assertLease, type NodeFence } from './node-fence.ts';
 import { type OpenRound, OpenRounds, OVERDUE_LEASES } from './open-rounds.ts';
@@ -47,7 +47,6 @@ export class NodeRounds {
   readonly #fence: NodeFence;
   readonly #clock: Clock;
   readonly #observer: FenceObserver;
-  readonly #frozen: FrozenGauge;
   readonly #locks: KeyedLocks;
   readonly #budgetMs: number;
   readonly #rounds: OpenRounds;
@@ -57,7 +56,6 @@ export class NodeRounds {
     this.#fence = fence;
     this.#clock = clock;
     this.#observer = observer;
-    this.#frozen = new FrozenGauge(observer);
     this.#locks = locks;
     this.#budgetMs = budgetMs;
     this.#rounds = new OpenRounds(clock);
@@ -104,7 +102,7 @@ export class NodeRounds {
   ): OpenRound {
     const expiry = setTimeout(() => this.#expire(plan.token), PREPARED_LIMIT_MS);
     const times = { movedAtMs: this.#clock.monotonicMs(), freezeStartedMs: 0, frozenAtMs: [] };
-    return { plan, targets, session, ...locks, state: 'prepared', frozenNow: 0, ...times, expiry };
+    return { plan, targets, session, ...locks, state: 'prepared', ...times, expiry };
   }
 
   async freeze(token: RoundToken): Promise<FrozenNode> {
@@ -116,7 +114,6 @@ export class NodeRounds {
       round.frozenAtMs = await round.session.freeze(round.plan.leaseMs);
       // Aborted meanwhile: then the session has thawed, or will.
       if (round.state !== 'frozen') throw new DriverError('aborted', `round ${token} was aborted while it froze`);
-      this.#frozen.set(round, round.frozenAtMs.length);
     }
     await failpoint('round.frozen');
     const leaseLeftMs = assertLease(round.session, 'every member was frozen');
@@ -243,8 +240,6 @@ export class NodeRounds {
   }
 
   async #thaw(round: OpenRound): Promise<{ readonly thawedAtMs: readonly number[]; readonly held: boolean }> {
-    const report = (await round.session?.end()) ?? { thawedAtMs: [], held: true };
-    this.#frozen.set(round, 0);
-    return report;
+    return (await round.session?.end()) ?? { thawedAtMs: [], held: true };
   }
 }

@@ -20,8 +20,6 @@ export interface OpenRound {
   movedAtMs: number;
   freezeStartedMs: number;
   frozenAtMs: readonly number[];
-  /** Members of this round that count as frozen now. */
-  frozenNow: number;
   expiry?: NodeJS.Timeout;
 }
 

@@ -50,7 +50,7 @@ export class PrometheusMetrics implements Metrics {
   });
   readonly #frozen = new Gauge({
     name: 'cofferdam_frozen_members',
-    help: 'Members whose filesystem is frozen at this moment',
+    help: 'Members that are frozen or suspended at this moment, in rounds and for clones',
     registers: [this.#registry],
   });
   readonly #pool = new Gauge({

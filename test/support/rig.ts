@@ -73,9 +73,10 @@ export class LogLines implements Logger {
   }
 }
 
-/** Remembers only how many filesystems count as frozen. */
+/** Remembers only how many members count as frozen. */
 class FrozenGauge implements Metrics {
   frozen = 0;
+  most = 0;
   readonly rpc = ignore;
   readonly agentCall = ignore;
   readonly round = ignore;
@@ -84,6 +85,7 @@ class FrozenGauge implements Metrics {
 
   frozenNow(members: number): void {
     this.frozen = members;
+    this.most = Math.max(this.most, members);
   }
 }
 
@@ -140,6 +142,11 @@ export class Rig implements AsyncDisposable {
   /** What the metrics say. */
   get frozen(): number {
     return this.#gauge.frozen;
+  }
+
+  /** At one moment, since the rig was opened. */
+  get mostFrozen(): number {
+    return this.#gauge.most;
   }
 
   volumeId(name: string): VolumeId {
