@@ -25,6 +25,30 @@ export function nextState(state: NodeRoundState, event: NodeRoundEvent): NodeRou
   return TRANSITIONS[state][event];
 }
 
+/**
+ * Whether a node does what it is told about a round.
+ * @param state in this process; undefined: not known here. Then the pool has it sealed, or there is nothing to commit or
+ *   to abort
+ * @param committed the pool says so: true whatever this process takes the round for
+ */
+export function obeys(command: 'commit' | 'abort', state: NodeRoundState | undefined, committed: boolean): boolean {
+  if (committed) return command === 'commit';
+  return state === undefined || nextState(state, command) !== undefined;
+}
+
+/**
+ * Whether a node aborts a round by itself when its time is over.
+ * @param lone it is of this node alone, so that no home decides over it
+ */
+export function isGivenUp(state: NodeRoundState, lone: boolean): boolean {
+  return state === 'sealed' ? lone : nextState(state, 'expire') === 'aborted';
+}
+
+/** Whether a node that is stopping undoes a round. What is sealed it keeps: the home may have committed. */
+export function isUndoneAtStop(state: NodeRoundState): boolean {
+  return state !== 'sealed' && nextState(state, 'abort') !== undefined;
+}
+
 /** Of the other rounds of a group that a node has, in memory or on disk. */
 export type EarlierRound = Readonly<{ token: RoundToken; state: NodeRoundState }>;
 
