@@ -126,8 +126,10 @@ export class NodeRounds {
   /** Cuts every member, thaws, and seals the cut. Past the lease it refuses; what fails is thawed and aborted at once. */
   async cut(token: RoundToken): Promise<CutNode> {
     const round = this.#rounds.step(token, 'cut');
+    const cutting = this.#cutAndSeal(round);
+    round.cutting = cutting;
     try {
-      return { evidence: await this.#cutAndSeal(round) };
+      return { evidence: await cutting };
     } catch (error) {
       if (round.session && round.session.leaseLeftMs() <= 0) this.#observer.leaseLost();
       // Whoever leads the round hears of the first failure only.
@@ -144,6 +146,8 @@ export class NodeRounds {
     const { thawedAtMs, held } = (await round.session?.end()) ?? { thawedAtMs: [], held: true };
     if (!held) throw new DriverError('aborted', 'a member was thawed by somebody else before its cut was done');
     await failpoint('round.thawed');
+    // An abort thaws while members are being cut, and then waits for this: what it let go of was frozen until then.
+    this.#rounds.assertMay(round.plan.token, 'seal');
     const evidence = evidenceOf({ ...round, cutAtMs: cutAt, thawedAtMs, leaseLeftMs });
     await this.#backend.sealCut(round.plan.token, evidence);
     this.#rounds.step(round.plan.token, 'seal');

@@ -5,6 +5,7 @@ import { groupId, memberSnapshotId, snapshotId, volumeId } from '../../../../src
 import { KeyedLocks } from '../../../../src/core/locks.ts';
 import { newToken, type RoundPlan, type RoundToken } from '../../../../src/core/round.ts';
 import type { CutRecord } from '../../../../src/core/snapshot.ts';
+import { compareIds } from '../../../../src/core/sorted-index.ts';
 import type { NodeFence } from '../../../../src/fence/node-fence.ts';
 import { NodeRounds } from '../../../../src/fence/node-round.ts';
 
@@ -62,7 +63,11 @@ export class NodeWorld {
     const members = VOLUMES.map((id) => ({ volumeId: id, snapshotId: memberSnapshotId(NODE, name, id) }));
     const elsewhere = volumeId(home === 'here' ? 'node-c' : 'node-a', 'there');
     const id = groupId(home === 'here' ? NODE : 'node-a', name);
-    return { ...plan, members, group: { id, name, volumeIds: [elsewhere, ...VOLUMES].toSorted(), parameters: {} } };
+    return {
+      ...plan,
+      members,
+      group: { id, name, volumeIds: [elsewhere, ...VOLUMES].toSorted(compareIds), parameters: {} },
+    };
   }
 
   /** Holds up whatever comes to this step from now on. */
