@@ -32,8 +32,8 @@ export interface AgentCall {
 }
 
 export interface RoundOutcome {
-  /** `unfinished`: decided, and not yet committed on every node. */
-  readonly outcome: 'committed' | 'aborted' | 'unfinished';
+  /** `unfinished`: decided, and not yet committed on every node. `undecided`: whether it was committed is not known. */
+  readonly outcome: 'committed' | 'aborted' | 'unfinished' | 'undecided';
   /** How long each phase took that was gone through, milliseconds. */
   readonly phaseMs: ReadonlyMap<string, number>;
   /** Of a round that was committed. */

@@ -69,7 +69,7 @@ export class PrometheusMetrics implements Metrics {
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
     // A counter that has not counted yet is 0, not absent: rates need the step.
-    for (const outcome of ['committed', 'aborted', 'unfinished']) this.#rounds.inc({ outcome }, 0);
+    for (const outcome of ['committed', 'aborted', 'unfinished', 'undecided']) this.#rounds.inc({ outcome }, 0);
   }
 
   rpc({ service, method, code, seconds }: RpcOutcome): void {

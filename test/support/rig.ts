@@ -202,6 +202,7 @@ export class Rig implements AsyncDisposable {
     return new RoundCoordinator(directory, this.leaseMs, {
       committed: () => undefined,
       aborted: (_story, reason) => void this.aborted.push(reason),
+      undecided: () => undefined,
       unfinished: () => undefined,
     });
   }

@@ -14,6 +14,7 @@ const UNTIL_THE_DECISION = ['prepare', 'freeze', 'cut'] as const;
 interface Outcomes {
   readonly committed: { readonly records: readonly CutRecord[]; readonly windowMs: number }[];
   readonly aborted: unknown[];
+  readonly undecided: unknown[];
   readonly unfinished: unknown[];
 }
 
@@ -22,7 +23,7 @@ class World {
   readonly events: FakeEvent[] = [];
   readonly agents: readonly FakeAgent[];
   readonly members: readonly RoundMember[];
-  readonly seen: Outcomes = { committed: [], aborted: [], unfinished: [] };
+  readonly seen: Outcomes = { committed: [], aborted: [], undecided: [], unfinished: [] };
   readonly #coordinator: RoundCoordinator;
 
   constructor(scripts: Partial<Record<NodeName, Script>> = {}, leaseMs = LEASE_MS) {
@@ -37,6 +38,7 @@ class World {
     const observer: RoundObserver = {
       committed: (_story, records, windowMs) => void seen.committed.push({ records, windowMs }),
       aborted: (_story, reason) => void seen.aborted.push(reason),
+      undecided: (_story, reason) => void seen.undecided.push(reason),
       unfinished: (_story, reason) => void seen.unfinished.push(reason),
     };
     this.#coordinator = new RoundCoordinator(new FakeDirectory(this.agents), leaseMs, observer);
@@ -213,6 +215,7 @@ describe('the decision', () => {
     const failure = new DriverError(code, 'away');
     const world = new World({ 'node-a': { fail: { commit: failure, abort: failure } } });
     await expect(world.run()).rejects.toBe(failure);
+    expect(world.seen).toEqual({ committed: [], aborted: [], undecided: [failure], unfinished: [] });
     // Neither committed nor undone elsewhere: the answer may have been lost on its way.
     expect(world.asked('commit')).toEqual(['node-a']);
     expect(world.asked('abort')).toEqual(['node-a']);
@@ -235,7 +238,7 @@ describe('the decision', () => {
     expect(world.asked('abort').slice(0, 1)).toEqual(['node-a']);
     expect(new Set(world.asked('abort'))).toEqual(new Set(NODES));
     for (const agent of world.agents) expect(agent.undecided).toBe(0);
-    expect(world.seen).toEqual({ committed: [], aborted: [failure], unfinished: [] });
+    expect(world.seen).toEqual({ committed: [], aborted: [failure], undecided: [], unfinished: [] });
   });
 
   test('can not be taken back when the home can not abort either: it may be made all the same', async () => {
@@ -254,7 +257,7 @@ describe('the decision', () => {
     expect(world.asked('abort')).toEqual([]);
     const committed = world.agents.filter((agent) => agent.committed.size === 1).map((agent) => agent.node);
     expect(committed).toEqual(NODES.filter((each) => each !== node));
-    expect(world.seen).toEqual({ committed: [], aborted: [], unfinished: [failure] });
+    expect(world.seen).toEqual({ committed: [], aborted: [], undecided: [], unfinished: [failure] });
   });
 });
 

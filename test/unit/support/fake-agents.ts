@@ -192,6 +192,7 @@ export class FakeAgent implements NodeAgent {
 export const UNOBSERVED: RoundObserver = {
   committed: () => undefined,
   aborted: () => undefined,
+  undecided: () => undefined,
   unfinished: () => undefined,
 };
 
