@@ -27,9 +27,7 @@ import { cutMembers } from './member-cuts.ts';
 import { assertLease, type NodeFence } from './node-fence.ts';
 import { type OpenRound, OpenRounds, OVERDUE_LEASES } from './open-rounds.ts';
 import { RoundEndings } from './round-endings.ts';
-
-/** A round whose coordinator has gone before the freeze is given up after this long. */
-const PREPARED_LIMIT_MS = 60_000;
+import { PREPARED_LIMIT_MS } from './signs-of-life.ts';
 
 export interface NodeRoundsParts {
   readonly backend: Backend;
@@ -63,7 +61,19 @@ export class NodeRounds {
     this.#endings = new RoundEndings(this.#rounds, backend, observer);
   }
 
+  /** Again, of a round that is prepared: a sign of life of its coordinator. */
   async prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode> {
+    return this.#rounds.get(plan.token) ? this.#waitOn(plan.token) : await this.#begin(plan, signal);
+  }
+
+  /** @throws DriverError aborted when it has gone on, or ended */
+  #waitOn(token: RoundToken): PreparedNode {
+    const round = this.#rounds.step(token, 'wait');
+    this.#endings.expireIn(round, PREPARED_LIMIT_MS);
+    return { quiescence: round.targets.map(quiescenceOf) };
+  }
+
+  async #begin(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode> {
     return await this.#rounds.begin(plan.token, async () => {
       const { token, group, members } = plan;
       await using undo = new AsyncDisposableStack();
@@ -80,12 +90,10 @@ export class NodeRounds {
       undo.defer(async () => void (await session?.end()));
       this.#rounds.assertNotEnded(token);
       const locks = { volumeLocks, nameLocks };
-      const round = this.#opened(plan, targets, session, locks);
-      this.#rounds.add(token, round);
-      this.#endings.expireIn(round, PREPARED_LIMIT_MS);
+      this.#rounds.add(token, this.#opened(plan, targets, session, locks));
       // The round has them from here on.
       undo.move();
-      return { quiescence: targets.map(quiescenceOf) };
+      return this.#waitOn(token);
     });
   }
 

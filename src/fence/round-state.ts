@@ -2,6 +2,8 @@
  * The states of a round on one node, as pure functions: `NodeRounds` asks them before every step, and
  * `test/unit/fence/model.test.ts` walks through everything they allow.
  *
+ *     wait
+ *     ┌──┐
  *   prepared ─freeze─▶ frozen ─cut─▶ cutting ─seal─▶ sealed ─commit─▶ committed
  *      └──────────┴──────────┴──────────┴─abort─▶ aborted ◀─ expire: of what is prepared or frozen. A cut looks at its
  *                                                             lease itself, and once it is sealed nothing is frozen.
@@ -9,10 +11,11 @@
 import type { Decision, RoundToken } from '../core/round.ts';
 
 export type NodeRoundState = 'prepared' | 'frozen' | 'cutting' | 'sealed' | 'committed' | 'aborted';
-export type NodeRoundEvent = 'freeze' | 'cut' | 'seal' | 'commit' | 'abort' | 'expire';
+/** `wait`: the coordinator lives, and others are still being prepared. */
+export type NodeRoundEvent = 'wait' | 'freeze' | 'cut' | 'seal' | 'commit' | 'abort' | 'expire';
 
 const TRANSITIONS: Record<NodeRoundState, Partial<Record<NodeRoundEvent, NodeRoundState>>> = {
-  prepared: { freeze: 'frozen', abort: 'aborted', expire: 'aborted' },
+  prepared: { wait: 'prepared', freeze: 'frozen', abort: 'aborted', expire: 'aborted' },
   frozen: { cut: 'cutting', abort: 'aborted', expire: 'aborted' },
   cutting: { seal: 'sealed', abort: 'aborted', expire: 'cutting' },
   sealed: { commit: 'committed', abort: 'aborted', expire: 'sealed' },

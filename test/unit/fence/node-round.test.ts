@@ -1,8 +1,10 @@
 /** The node's side of rounds: in which order things are done and undone, and who has to wait for what meanwhile. */
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { DriverError } from '../../../src/core/errors.ts';
+import { PREPARED_LIMIT_MS } from '../../../src/fence/signs-of-life.ts';
 import { LEASE_MS, NodeWorld } from './support/node-world.ts';
 
+const NEVER = new AbortController().signal;
 const broken = new DriverError('internal', 'the disk is on fire');
 
 // Timers are told when it is late; everything else takes turns of the event loop.
@@ -123,4 +125,30 @@ test('a cut during which somebody else let a member go does not count', async ()
   await expect(world.rounds.cut(token)).rejects.toMatchObject({ code: 'aborted' });
   expect(world.events).not.toContain('sealCut ▶');
   expect(world.events.at(-1)).toBe('abortCut');
+});
+
+describe('what is prepared', () => {
+  test('is given up when nothing is heard of its coordinator, and the group can be made again', async () => {
+    const world = new NodeWorld();
+    const { token } = await world.until('prepare', world.plan());
+    await expect(world.until('prepare', world.plan())).rejects.toMatchObject({ code: 'aborted' });
+    await pass(PREPARED_LIMIT_MS);
+    expect(world.events.slice(-4)).toEqual(['thaw ▶', 'thaw', 'abortCut ▶', 'abortCut']);
+    await expect(world.rounds.freeze(token)).rejects.toMatchObject({ code: 'aborted' });
+    await world.until('cut', world.plan());
+  });
+
+  test('waits for as long as it hears that its coordinator lives, and then freezes as ever', async () => {
+    const world = new NodeWorld();
+    const plan = world.plan();
+    const first = await world.rounds.prepare(plan, NEVER);
+    for (let waited = 0; waited < 60_000; waited += PREPARED_LIMIT_MS / 2) {
+      await pass(PREPARED_LIMIT_MS / 2);
+      expect(await world.rounds.prepare(plan, NEVER)).toEqual(first);
+    }
+    expect(world.events.filter((event) => event === 'prepareCut')).toHaveLength(1);
+    await world.rounds.freeze(plan.token);
+    await expect(world.rounds.prepare(plan, NEVER)).rejects.toMatchObject({ code: 'aborted' });
+    await world.rounds.cut(plan.token);
+  });
 });

@@ -13,17 +13,17 @@ import {
 } from '../../../src/fence/round-state.ts';
 
 const STATES: readonly NodeRoundState[] = ['prepared', 'frozen', 'cutting', 'sealed', 'committed', 'aborted'];
-const EVENTS: readonly NodeRoundEvent[] = ['freeze', 'cut', 'seal', 'commit', 'abort', 'expire'];
+const EVENTS: readonly NodeRoundEvent[] = ['wait', 'freeze', 'cut', 'seal', 'commit', 'abort', 'expire'];
 
 /** The whole machine, written down a second time; `-` is refused. */
 const EXPECTED = `
-             freeze   cut      seal    commit     abort    expire
-  prepared   frozen   -        -       -          aborted  aborted
-  frozen     -        cutting  -       -          aborted  aborted
-  cutting    -        -        sealed  -          aborted  cutting
-  sealed     -        -        -       committed  aborted  sealed
-  committed  -        -        -       committed  -        committed
-  aborted    -        -        -       -          aborted  aborted
+             wait      freeze   cut      seal    commit     abort    expire
+  prepared   prepared  frozen   -        -       -          aborted  aborted
+  frozen     -         -        cutting  -       -          aborted  aborted
+  cutting    -         -        -        sealed  -          aborted  cutting
+  sealed     -         -        -        -       committed  aborted  sealed
+  committed  -         -        -        -       committed  -        committed
+  aborted    -         -        -        -       -          aborted  aborted
 `;
 
 function table(): ReadonlyMap<string, string> {
