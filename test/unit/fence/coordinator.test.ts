@@ -4,13 +4,9 @@ import { groupId, memberSnapshotId, type VolumeId, volumeId } from '../../../src
 import { PREPARED_LIMIT_MS } from '../../../src/fence/signs-of-life.ts';
 import type { FakeEvent, Script, Step } from '../support/fake-agents.ts';
 import { LEASE_MS, LedWorld, memberOf, NODES } from './support/led-world.ts';
+import { aWhile, tellTimers } from './support/timers.ts';
 
 const UNTIL_THE_DECISION = ['prepare', 'freeze', 'cut'] as const;
-
-/** Past the end of whatever an agent may still be doing. */
-async function longEnough(): Promise<void> {
-  for (let turn = 0; turn < 30; turn++) await new Promise(setImmediate);
-}
 
 function lastOf(world: LedWorld, step: Step, at: FakeEvent['at']): number {
   return world.events.findLastIndex((event) => event.step === step && event.at === at);
@@ -105,7 +101,7 @@ describe.each(NODES)('when %s fails', (node) => {
       [node]: { fail: { [step]: failure } },
     });
     await expect(world.run()).rejects.toBe(failure);
-    await longEnough();
+    await aWhile();
     world.expectNothingLeft();
     expect(world.seen.aborted).toEqual([failure]);
     expect(lastOf(world, step, 'ended')).toBeLessThan(firstOf(world, 'abort', 'called'));
@@ -269,14 +265,14 @@ describe('members that can not be fenced', () => {
 });
 
 describe('while a node is still being prepared', () => {
-  beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] }));
+  beforeEach(tellTimers);
   afterEach(() => void jest.useRealTimers());
 
   test('those that are hear from the coordinator often enough to wait for it, and no more after that', async () => {
     const slow = Promise.withResolvers<void>();
     const world = new LedWorld({ 'node-c': { wait: { prepare: slow.promise } } });
     const done = world.run();
-    await longEnough();
+    await aWhile();
     for (let i = 0; i < 6; i++) {
       const before = world.asked('prepare').length;
       await jest.advanceTimersByTimeAsync(PREPARED_LIMIT_MS / 2);
@@ -297,7 +293,7 @@ describe('while a node is still being prepared', () => {
     const fail: Partial<Record<Step, Error>> = {};
     const world = new LedWorld({ 'node-a': { fail }, 'node-c': { wait: { prepare: slow.promise } } });
     const done = world.run();
-    await longEnough();
+    await aWhile();
     Object.assign(fail, { prepare: gone, freeze: gone });
     await jest.advanceTimersByTimeAsync(PREPARED_LIMIT_MS);
     slow.resolve();

@@ -3,23 +3,13 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { DriverError } from '../../../src/core/errors.ts';
 import { PREPARED_LIMIT_MS } from '../../../src/fence/signs-of-life.ts';
 import { LEASE_MS, NodeWorld } from './support/node-world.ts';
+import { aWhile, pass, tellTimers } from './support/timers.ts';
 
 const NEVER = new AbortController().signal;
 const broken = new DriverError('internal', 'the disk is on fire');
 
-// Timers are told when it is late; everything else takes turns of the event loop.
-beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] }));
+beforeEach(tellTimers);
 afterEach(() => void jest.useRealTimers());
-
-/** Past whatever can go on now. */
-async function aWhile(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
-}
-
-async function pass(ms: number): Promise<void> {
-  await jest.advanceTimersByTimeAsync(ms);
-  await aWhile();
-}
 
 describe('an abort that fails and that nobody waits for is told', () => {
   test('after a cut that failed: the coordinator hears of the cut', async () => {

@@ -29,6 +29,8 @@ export class NodeWorld {
   leasesLost = 0;
   /** What sessions say at their end: whether everybody stood still until then. */
   held = true;
+  /** What a commit fails with when it has been made. */
+  failsCommitted: Error | undefined;
   readonly committed = new Map<RoundToken, CutRecord>();
   readonly sealed = new Map<RoundToken, RoundPlan>();
   readonly rounds: NodeRounds;
@@ -162,6 +164,7 @@ export class NodeWorld {
         const record = { token, node: NODE, ...(plan.group && { group: plan.group }), snapshots: [], evidence: [] };
         this.sealed.delete(token);
         this.committed.set(token, record);
+        if (this.failsCommitted) throw this.failsCommitted;
         return record;
       },
       abortCut: async (token) => {
