@@ -120,8 +120,9 @@ export class NodeRounds {
     const round = this.#rounds.step(token, 'freeze');
     round.freezeStartedMs = this.#clock.monotonicMs();
     await failpoint('round.freeze');
+    // Where nothing is stopped there is no lease: those of the other nodes end first.
+    this.#endings.expireIn(round, (round.session ? 1 : OVERDUE_LEASES) * round.plan.leaseMs);
     if (round.session) {
-      this.#endings.expireIn(round, round.plan.leaseMs);
       round.frozenAtMs = await round.session.freeze(round.plan.leaseMs);
       // Aborted meanwhile: then the session has thawed, or will.
       if (round.state !== 'frozen') throw new DriverError('aborted', `round ${token} was aborted while it froze`);

@@ -92,7 +92,7 @@ export class RoundEndings {
     const { token, group } = round.plan;
     const isDue: IsDue = ({ state }) => isGivenUp(state, group === undefined);
     if (!isDue(round)) return;
-    if (round.state === 'frozen') this.#observer.leaseLost();
+    if (round.state === 'frozen' && round.session) this.#observer.leaseLost();
     void this.giveUp(token, isDue);
   }
 

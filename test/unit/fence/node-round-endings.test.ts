@@ -160,6 +160,17 @@ describe('when its time is over, a round that is', () => {
     await expect(world.rounds.cut(token)).rejects.toMatchObject(aborted);
   });
 
+  test('as if frozen, with members that nobody uses, is undone after the leases of all others', async () => {
+    const world = new NodeWorld();
+    world.idle = true;
+    await world.until('freeze', world.plan());
+    await pass(OVERDUE_MS - 2);
+    expect(world.events).not.toContain('abortCut ▶');
+    await pass(2);
+    expect(world.events.at(-1)).toBe('abortCut');
+    expect(world.leasesLost).toBe(0);
+  });
+
   test('being cut is left to its cut, which finds out', async () => {
     const world = new NodeWorld();
     const { token } = await world.until('freeze', world.plan());

@@ -27,6 +27,8 @@ export class NodeWorld {
   readonly locks = new KeyedLocks();
   readonly notCleanedUp: unknown[] = [];
   leasesLost = 0;
+  /** Nobody uses the members. */
+  idle = false;
   /** What sessions say at their end: whether everybody stood still until then. */
   held = true;
   /** What a commit fails with when it has been made. */
@@ -138,7 +140,7 @@ export class NodeWorld {
       layers: [{ kind: 'filesystem', mountPoint: '/nowhere', devNumber: '7:99999' }],
     };
     const pool: Partial<Backend> = {
-      fenceTargets: async (ids) => ids.map(() => target),
+      fenceTargets: async (ids) => ids.map(() => (this.idle ? { kind: 'idle' } : target)),
       assertCutWithin: async () => undefined,
       getSnapshot: async () => undefined,
       getGroup: async (id) => [...this.committed.values()].find(({ group }) => group?.id === id),
