@@ -17,6 +17,7 @@ import { NodeRounds } from '../fence/node-round.ts';
 import { QuietCopies } from '../fence/quiet-copy.ts';
 import { recoverFrozen } from '../fence/recovery.ts';
 import { lockFile } from '../host/file-lock.ts';
+import { observeFence } from './fence-observer.ts';
 import type { OptionValues } from './options.ts';
 
 export const STORAGE_OPTIONS = [
@@ -72,13 +73,12 @@ export async function openStorage(
   );
   const { guardSocket } = options;
   const guard = resources.use(new GuardClient(guardSocket === undefined ? startGuard : () => joinGuard(guardSocket)));
-  const fence = new NodeFence(guard, journal, systemClock, { expediteRcu: options.expediteRcu });
+  const observer = observeFence(logger, metrics);
+  const fence = new NodeFence(guard, journal, systemClock, observer, { expediteRcu: options.expediteRcu });
   const locks = new KeyedLocks();
   const node = options.nodeName;
   const budgetMs = options.fenceBudgetMs;
-  const rounds = resources.use(
-    new NodeRounds({ backend, fence, clock: systemClock, observer: metrics, locks, budgetMs }),
-  );
+  const rounds = resources.use(new NodeRounds({ backend, fence, clock: systemClock, observer, locks, budgetMs }));
   const agent = new LocalAgent({
     node,
     backend,

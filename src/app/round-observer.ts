@@ -14,6 +14,10 @@ export function observeRounds(logger: Logger, metrics: Metrics): RoundObserver {
       metrics.round({ outcome: 'aborted', phaseMs: story.phaseMs });
       logger.warn({ ...fieldsOf(story), err: reason }, 'round aborted');
     },
+    undecided: (story, reason) => {
+      metrics.round({ outcome: 'undecided', phaseMs: story.phaseMs });
+      logger.warn({ ...fieldsOf(story), err: reason }, 'round not known to be decided: its home can not be asked');
+    },
     unfinished: (story, reason) => {
       metrics.round({ outcome: 'unfinished', phaseMs: story.phaseMs });
       logger.warn({ ...fieldsOf(story), err: reason }, 'round decided, and not finished on every node');

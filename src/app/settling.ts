@@ -1,5 +1,6 @@
 /** What rounds left behind is settled now and then, also when nobody retries (docs/adr/0005-many-nodes.md). */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { hasCode } from '../core/errors.ts';
 import type { NodeDirectory } from '../core/node-agent.ts';
 import type { Logger } from '../core/observe.ts';
 import { Resolver, type ResolverObserver } from '../fence/resolver.ts';
@@ -14,7 +15,11 @@ export function settleNowAndThen(directory: NodeDirectory, logger: Logger): Asyn
     settled: (node, { token, group }, decision) => {
       if (decision !== 'pending') logger.info({ node, round: token, group: group.id, decision }, 'a round was settled');
     },
-    failed: (node, reason) => logger.debug({ node, err: reason }, 'what rounds left on a node can not be settled now'),
+    failed: (node, reason) => {
+      // A node that is away is nothing new; one that can't undo has a fault.
+      const level = hasCode(reason, 'unavailable') ? 'debug' : 'warn';
+      logger[level]({ node, err: reason }, 'what rounds left on a node can not be settled now');
+    },
   };
   const stop = new AbortController();
   const going = (async () => {

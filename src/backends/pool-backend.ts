@@ -56,7 +56,7 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   readonly #parts: PoolParts;
   /** Promised to calls that have not written their record yet. */
   #pendingBytes: Bytes = 0n;
-  /** Of cuts that are neither committed nor aborted. */
+  /** Of cuts that are not sealed yet: from then on their record counts. */
   readonly #cutReserves = new Map<RoundToken, () => void>();
 
   protected constructor(parts: PoolParts, limits: VolumeLimits) {
@@ -147,12 +147,11 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
 
   async sealCut(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void> {
     await noSpaceIsExhausted(() => this.#parts.cuts.seal(token, evidence));
+    this.#releaseCut(token);
   }
 
   async commitCut(token: RoundToken): Promise<CutRecord> {
-    const record = await this.#parts.cuts.commit(token);
-    this.#releaseCut(token);
-    return record;
+    return await this.#parts.cuts.commit(token);
   }
 
   async abortCut(token: RoundToken): Promise<void> {

@@ -5,7 +5,7 @@
 import type { Bytes } from '../core/bytes.ts';
 import { DriverError } from '../core/errors.ts';
 import { type GroupId, type NodeName, parseId, type SnapshotId, type VolumeId } from '../core/ids.ts';
-import type { GroupIntent, RoundToken, SealedPart } from '../core/round.ts';
+import type { RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import { SortedIndex } from '../core/sorted-index.ts';
 import type { Volume } from '../core/volume.ts';
@@ -18,11 +18,11 @@ export class PoolIndex {
   readonly #cutOf = new Map<SnapshotId, RoundToken>();
   /** By the part of a group's id that its name makes: of one name there is one group on a node. */
   readonly #groups = new Map<string, RoundToken>();
-  /** Of cuts that are sealed and not committed. */
-  readonly #sealed = new Map<RoundToken, GroupIntent>();
+  /** Not committed. */
+  readonly #sealed = new Map<RoundToken, CutRecord>();
   #promisedBytes: Bytes = 0n;
 
-  /** Sum of what was promised: sizes of volumes, and the space that snapshots hold. */
+  /** Sum of what was promised: sizes of volumes, and the space that snapshots hold, sealed ones too. */
   get promisedBytes(): Bytes {
     return this.#promisedBytes;
   }
@@ -38,13 +38,13 @@ export class PoolIndex {
   }
 
   putCut(record: CutRecord): void {
-    this.#sealed.delete(record.token);
+    this.removeSealed(record.token);
     this.#cuts.set(record.token, record);
+    this.#promisedBytes += heldBytesOf(record);
     if (record.group) this.#groups.set(groupKey(record.group.id), record.token);
     for (const snapshot of record.snapshots) {
       this.snapshots.set(snapshot);
       this.#cutOf.set(snapshot.id, record.token);
-      this.#promisedBytes += snapshot.heldBytes;
       const ofSource = this.#bySource.get(snapshot.sourceVolumeId) ?? new SortedIndex<Snapshot>();
       ofSource.set(snapshot);
       this.#bySource.set(snapshot.sourceVolumeId, ofSource);
@@ -53,11 +53,11 @@ export class PoolIndex {
 
   removeCut(record: CutRecord): void {
     this.#cuts.delete(record.token);
+    this.#promisedBytes -= heldBytesOf(record);
     if (record.group) this.#groups.delete(groupKey(record.group.id));
     for (const snapshot of record.snapshots) {
       this.snapshots.delete(snapshot.id);
       this.#cutOf.delete(snapshot.id);
-      this.#promisedBytes -= snapshot.heldBytes;
       const ofSource = this.#bySource.get(snapshot.sourceVolumeId);
       ofSource?.delete(snapshot.id);
       if (ofSource?.size === 0) this.#bySource.delete(snapshot.sourceVolumeId);
@@ -81,21 +81,29 @@ export class PoolIndex {
     return this.#cuts.get(this.#groups.get(groupKey(id)) ?? '');
   }
 
-  putSealed({ token, group }: CutRecord): void {
-    if (group) this.#sealed.set(token, group);
+  putSealed(record: CutRecord): void {
+    this.#sealed.set(record.token, record);
+    this.#promisedBytes += heldBytesOf(record);
   }
 
   removeSealed(token: RoundToken): void {
+    const record = this.#sealed.get(token);
+    if (record) this.#promisedBytes -= heldBytesOf(record);
     this.#sealed.delete(token);
   }
 
+  /** Of groups. */
   sealed(): readonly SealedPart[] {
-    return [...this.#sealed].map(([token, group]) => ({ token, group }));
+    return [...this.#sealed.values()].flatMap(({ token, group }) => (group ? [{ token, group }] : []));
   }
 
   cuts(): Iterable<CutRecord> {
     return this.#cuts.values();
   }
+}
+
+function heldBytesOf({ snapshots }: CutRecord): Bytes {
+  return snapshots.reduce((sum, { heldBytes }) => sum + heldBytes, 0n);
 }
 
 function groupKey(id: GroupId): string {

@@ -115,7 +115,8 @@ export interface Backend extends VolumeLimits {
   /** Makes the snapshots of a sealed cut visible, all at once. Committing twice succeeds. */
   commitCut(token: RoundToken): Promise<CutRecord>;
   /**
-   * Deletes the snapshots of a cut that was not committed. Of an unknown token: succeeds.
+   * Deletes the snapshots of a cut that was not committed. Of an unknown token: succeeds. Called when nothing of the cut is
+   * under way: not beside its `prepareCut`, `cutMember` or `sealCut`.
    * @throws DriverError failed-precondition for a cut that is committed
    */
   abortCut(token: RoundToken): Promise<void>;

@@ -41,7 +41,8 @@ export interface NodeAgent {
   deleteGroup(id: GroupId, signal: AbortSignal): Promise<void>;
 
   /**
-   * The steps of the round (docs/design.md, "The round").
+   * The steps of the round (docs/design.md, "The round"). Prepared again while it waits for its freeze: answers the same, and
+   * hears so that its coordinator lives; it gives up without that.
    * @throws DriverError aborted when an earlier round of the group is still under way here, or has been committed
    */
   prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode>;

@@ -32,8 +32,8 @@ export interface AgentCall {
 }
 
 export interface RoundOutcome {
-  /** `unfinished`: decided, and not yet committed on every node. */
-  readonly outcome: 'committed' | 'aborted' | 'unfinished';
+  /** `unfinished`: decided, and not yet committed on every node. `undecided`: whether it was committed is not known. */
+  readonly outcome: 'committed' | 'aborted' | 'unfinished' | 'undecided';
   /** How long each phase took that was gone through, milliseconds. */
   readonly phaseMs: ReadonlyMap<string, number>;
   /** Of a round that was committed. */
@@ -48,7 +48,7 @@ export interface Metrics {
   round(outcome: RoundOutcome): void;
   /** A lease ended while something was frozen under it: its round must fail. */
   leaseLost(): void;
-  /** Members whose filesystem is frozen at this moment. */
+  /** Members that are frozen or suspended at this moment, in rounds and for clones. */
   frozenNow(members: number): void;
   pool(capacity: PoolCapacity): void;
 }

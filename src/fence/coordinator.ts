@@ -11,6 +11,8 @@ export interface RoundObserver {
   /** `windowMs`: the longest over the nodes, from the first freeze call to the last thaw return. */
   committed(story: RoundStory, records: readonly CutRecord[], windowMs: number): void;
   aborted(story: RoundStory, reason: unknown): void;
+  /** Its home was asked to commit, and can't be asked what came of it: the same call again finds out. */
+  undecided(story: RoundStory, reason: unknown): void;
   /** Decided, and committed on some nodes: the same call again finishes it. */
   unfinished(story: RoundStory, reason: unknown): void;
 }
@@ -35,7 +37,7 @@ export class RoundCoordinator {
     const round = new LedRound(request, this.#directory, this.#leaseMs, signal);
     const ending = await round.lead();
     const { records, failure, story } = round;
-    if (ending !== 'committed') this.#observer.aborted(story, failure);
+    if (ending !== 'committed') this.#observer[ending](story, failure);
     else if (failure !== undefined) this.#observer.unfinished(story, failure);
     else this.#observer.committed(story, records, windowOf(records));
     if (failure !== undefined) throw failure;

@@ -25,12 +25,16 @@ interface Release {
   readonly held: boolean;
 }
 
-/** What is to be done when it is over. */
-export interface SessionEnd {
+/** Told how it goes. */
+export interface SessionListener {
+  /** So many members are frozen now: all of them, and then none. */
+  frozen(members: number): void;
   /** The window is over. @param guardFailed it has not put back what it changed beside the members */
   thawed(guardFailed: boolean): Promise<void>;
   /** All is thawed, and nothing can be frozen any more: the journal need not know of it. */
   settled(): Promise<void>;
+  /** After its end, when nobody waits for it any more: something may still be frozen, and stays in the journal. */
+  failed(reason: unknown): void;
 }
 
 export class FenceSession {
@@ -39,7 +43,7 @@ export class FenceSession {
   readonly #token: RoundToken;
   /** Descriptors of our own, to thaw by when the guard can't. */
   readonly #own: readonly FencedMember[];
-  readonly #after: SessionEnd;
+  readonly #listener: SessionListener;
   /** Members that the guard does not have frozen: if anybody has, it is not ours to thaw. */
   readonly #free = new Set<number>();
   #deadlineMs = 0;
@@ -53,12 +57,18 @@ export class FenceSession {
   #releases: Promise<readonly Release[]> | undefined;
   #end: Promise<ThawReport> | undefined;
 
-  constructor(guard: GuardProcess, clock: Clock, token: RoundToken, own: readonly FencedMember[], after: SessionEnd) {
+  constructor(
+    guard: GuardProcess,
+    clock: Clock,
+    token: RoundToken,
+    own: readonly FencedMember[],
+    listener: SessionListener,
+  ) {
     this.#guard = guard;
     this.#clock = clock;
     this.#token = token;
     this.#own = own;
-    this.#after = after;
+    this.#listener = listener;
   }
 
   /**
@@ -76,6 +86,7 @@ export class FenceSession {
       return inTheEnd;
     });
     const { frozenAtMs } = await answer;
+    if (!this.#end) this.#listener.frozen(frozenAtMs.length);
     return frozenAtMs;
   }
 
@@ -127,7 +138,8 @@ export class FenceSession {
       clearTimeout(hung);
       this.#stopListening();
       try {
-        await this.#after.thawed(guardFailed);
+        if (thawed) this.#listener.frozen(0);
+        await this.#listener.thawed(guardFailed);
       } finally {
         await this.#settle(thawed);
       }
@@ -176,8 +188,8 @@ export class FenceSession {
 
   async #settle(thawed: boolean): Promise<void> {
     if (this.#freeze === 'asked' && !this.#guard.gone) {
-      // It may take as long as the guard is stopped. What fails then stays in the journal, for the next start.
-      void this.#settleLate(thawed).catch(() => undefined);
+      // It may take as long as the guard is stopped.
+      void this.#settleLate(thawed).catch((reason: unknown) => this.#listener.failed(reason));
     } else {
       await this.#close(thawed);
     }
@@ -199,6 +211,6 @@ export class FenceSession {
 
   async #close(thawed: boolean): Promise<void> {
     await Promise.all(this.#own.map((member) => member.close()));
-    if (thawed) await this.#after.settled();
+    if (thawed) await this.#listener.settled();
   }
 }

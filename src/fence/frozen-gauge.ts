@@ -1,24 +1,18 @@
-import type { OpenRound } from './open-rounds.ts';
+import type { RoundToken } from '../core/round.ts';
 
-/** What to tell about fences, for metrics. */
-export interface FenceObserver {
-  frozenNow(members: number): void;
-  leaseLost(): void;
-}
-
-/** How many members count as frozen at this moment, over all rounds of the node. */
+/** How many members are frozen at this moment, over all that the fence of the node keeps quiet. */
 export class FrozenGauge {
-  readonly #observer: FenceObserver;
-  #frozenNow = 0;
+  readonly #show: (members: number) => void;
+  readonly #frozen = new Map<RoundToken, number>();
 
-  constructor(observer: FenceObserver) {
-    this.#observer = observer;
+  constructor(show: (members: number) => void) {
+    this.#show = show;
   }
 
-  /** The round has so many frozen members now. */
-  set(round: OpenRound, members: number): void {
-    this.#frozenNow += members - round.frozenNow;
-    round.frozenNow = members;
-    this.#observer.frozenNow(this.#frozenNow);
+  /** So many members are frozen now under this token. */
+  set(token: RoundToken, members: number): void {
+    if (members > 0) this.#frozen.set(token, members);
+    else this.#frozen.delete(token);
+    this.#show([...this.#frozen.values()].reduce((sum, each) => sum + each, 0));
   }
 }

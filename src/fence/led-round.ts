@@ -13,6 +13,7 @@ import {
 } from '../core/round.ts';
 import type { CutRecord } from '../core/snapshot.ts';
 import { type Answer, after, askedIn, type Ending, FIRST_PHASE, isEnding, type Phase, type Roles } from './phases.ts';
+import { showingLife } from './signs-of-life.ts';
 
 export interface RoundRequest {
   /** The CO's name of the snapshot or group. */
@@ -91,7 +92,16 @@ export class LedRound {
     if (this.story.request.barrier === false && (phase === 'freeze' || phase === 'cut')) {
       return phase === 'freeze' ? await this.#withoutBarrier(asked) : [];
     }
-    return await Promise.all(asked.map((node) => this.#ask(phase, node)));
+    const answers = Promise.all(asked.map((node) => this.#ask(phase, node)));
+    return phase === 'prepare' ? await showingLife(answers, (signal) => this.#showLife(signal)) : await answers;
+  }
+
+  #showLife(signal: AbortSignal): void {
+    for (const node of this.#prepared.keys()) {
+      const agent = this.#agents.get(node);
+      // Whatever is wrong with it shows when it is to freeze.
+      agent?.prepare(this.#plan(node), AbortSignal.any([signal, this.#signal])).catch(() => undefined);
+    }
   }
 
   async #ask(phase: Phase, node: NodeName): Promise<Answer> {

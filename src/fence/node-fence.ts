@@ -17,7 +17,9 @@ import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { RoundToken } from '../core/round.ts';
 import { readRcuExpedited, writeRcuExpedited } from '../host/rcu.ts';
+import type { FenceObserver } from './fence-observer.ts';
 import { FenceSession } from './fence-session.ts';
+import { FrozenGauge } from './frozen-gauge.ts';
 import type { GuardClient, GuardProcess } from './guard/client.ts';
 import { GUARD_THREADS, type GuardRequest } from './guard/protocol.ts';
 import type { FreezeJournal } from './journal.ts';
@@ -36,15 +38,25 @@ export class NodeFence {
   readonly #journal: FreezeJournal;
   readonly #clock: Clock;
   readonly #options: NodeFenceOptions;
+  readonly #observer: FenceObserver;
+  readonly #frozen: FrozenGauge;
   /** rcu_expedited as it was before the first of the rounds that now run raised it. */
   #rcuBefore: number | undefined;
   #rcuUsers = 0;
 
-  constructor(guard: GuardClient, journal: FreezeJournal, clock: Clock, options: NodeFenceOptions) {
+  constructor(
+    guard: GuardClient,
+    journal: FreezeJournal,
+    clock: Clock,
+    observer: FenceObserver,
+    options: NodeFenceOptions,
+  ) {
     this.#guard = guard;
     this.#journal = journal;
     this.#clock = clock;
     this.#options = options;
+    this.#observer = observer;
+    this.#frozen = new FrozenGauge((members) => observer.frozenNow(members));
   }
 
   /** Steps 1 and 2. Nothing is frozen yet. */
@@ -56,14 +68,17 @@ export class NodeFence {
     const guard = await this.#guard.running();
     const rcuExpedited = await this.#rcu();
     const own: FencedMember[] = [];
+    const failed = (reason: unknown) => this.#observer.notCleanedUp(token, reason);
     const session = new FenceSession(guard, this.#clock, token, own, {
+      frozen: (members) => this.#frozen.set(token, members),
       thawed: async (guardFailed) => {
         if (rcuExpedited !== undefined) this.#rcuUsers--;
         // Else the guard did. While another round runs, it is restored at the end of that one.
         if (rcuExpedited !== undefined && guardFailed && this.#rcuUsers === 0) await writeRcuExpedited(rcuExpedited);
       },
-      // What stays in the journal is thawed once more at the next start, which does no harm.
-      settled: async () => await this.#journal.remove(token).catch(() => undefined),
+      // What stays in the journal is thawed once more at the next start: by then it may be somebody else's freeze.
+      settled: async () => await this.#journal.remove(token).catch(failed),
+      failed,
     });
     const limit = new AbortController();
     const slow = setTimeout(() => limit.abort(tooSlow()), PREPARE_LIMIT_MS);

@@ -21,15 +21,13 @@ import type {
 import type { CutRecord } from '../core/snapshot.ts';
 import { admitRound, pricedTargets } from './admission.ts';
 import { evidenceOf, quiescenceOf } from './evidence.ts';
+import type { FenceObserver } from './fence-observer.ts';
 import type { FenceSession } from './fence-session.ts';
-import { type FenceObserver, FrozenGauge } from './frozen-gauge.ts';
 import { cutMembers } from './member-cuts.ts';
 import { assertLease, type NodeFence } from './node-fence.ts';
 import { type OpenRound, OpenRounds, OVERDUE_LEASES } from './open-rounds.ts';
-import { nextState } from './round-state.ts';
-
-/** A round whose coordinator has gone before the freeze is given up after this long. */
-const PREPARED_LIMIT_MS = 60_000;
+import { RoundEndings } from './round-endings.ts';
+import { PREPARED_LIMIT_MS } from './signs-of-life.ts';
 
 export interface NodeRoundsParts {
   readonly backend: Backend;
@@ -47,7 +45,7 @@ export class NodeRounds {
   readonly #fence: NodeFence;
   readonly #clock: Clock;
   readonly #observer: FenceObserver;
-  readonly #frozen: FrozenGauge;
+  readonly #endings: RoundEndings;
   readonly #locks: KeyedLocks;
   readonly #budgetMs: number;
   readonly #rounds: OpenRounds;
@@ -57,13 +55,25 @@ export class NodeRounds {
     this.#fence = fence;
     this.#clock = clock;
     this.#observer = observer;
-    this.#frozen = new FrozenGauge(observer);
     this.#locks = locks;
     this.#budgetMs = budgetMs;
     this.#rounds = new OpenRounds(clock);
+    this.#endings = new RoundEndings(this.#rounds, backend, observer);
   }
 
+  /** Again, of a round that is prepared: a sign of life of its coordinator. */
   async prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode> {
+    return this.#rounds.get(plan.token) ? this.#waitOn(plan.token) : await this.#begin(plan, signal);
+  }
+
+  /** @throws DriverError aborted when it has gone on, or ended */
+  #waitOn(token: RoundToken): PreparedNode {
+    const round = this.#rounds.step(token, 'wait');
+    this.#endings.expireIn(round, PREPARED_LIMIT_MS);
+    return { quiescence: round.targets.map(quiescenceOf) };
+  }
+
+  async #begin(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode> {
     return await this.#rounds.begin(plan.token, async () => {
       const { token, group, members } = plan;
       await using undo = new AsyncDisposableStack();
@@ -83,7 +93,7 @@ export class NodeRounds {
       this.#rounds.add(token, this.#opened(plan, targets, session, locks));
       // The round has them from here on.
       undo.move();
-      return { quiescence: targets.map(quiescenceOf) };
+      return this.#waitOn(token);
     });
   }
 
@@ -102,21 +112,20 @@ export class NodeRounds {
     session: FenceSession | undefined,
     locks: Pick<OpenRound, 'volumeLocks' | 'nameLocks'>,
   ): OpenRound {
-    const expiry = setTimeout(() => this.#expire(plan.token), PREPARED_LIMIT_MS);
     const times = { movedAtMs: this.#clock.monotonicMs(), freezeStartedMs: 0, frozenAtMs: [] };
-    return { plan, targets, session, ...locks, state: 'prepared', frozenNow: 0, ...times, expiry };
+    return { plan, targets, session, ...locks, state: 'prepared', ...times };
   }
 
   async freeze(token: RoundToken): Promise<FrozenNode> {
     const round = this.#rounds.step(token, 'freeze');
     round.freezeStartedMs = this.#clock.monotonicMs();
     await failpoint('round.freeze');
+    // Where nothing is stopped there is no lease: those of the other nodes end first.
+    this.#endings.expireIn(round, (round.session ? 1 : OVERDUE_LEASES) * round.plan.leaseMs);
     if (round.session) {
-      this.#expireIn(round, round.plan.leaseMs);
       round.frozenAtMs = await round.session.freeze(round.plan.leaseMs);
       // Aborted meanwhile: then the session has thawed, or will.
       if (round.state !== 'frozen') throw new DriverError('aborted', `round ${token} was aborted while it froze`);
-      this.#frozen.set(round, round.frozenAtMs.length);
     }
     await failpoint('round.frozen');
     const leaseLeftMs = assertLease(round.session, 'every member was frozen');
@@ -126,13 +135,14 @@ export class NodeRounds {
   /** Cuts every member, thaws, and seals the cut. Past the lease it refuses; what fails is thawed and aborted at once. */
   async cut(token: RoundToken): Promise<CutNode> {
     const round = this.#rounds.step(token, 'cut');
+    const cutting = this.#cutAndSeal(round);
+    round.cutting = cutting;
     try {
-      return { evidence: await this.#cutAndSeal(round) };
+      return { evidence: await cutting };
     } catch (error) {
       if (round.session && round.session.leaseLeftMs() <= 0) this.#observer.leaseLost();
-      // It was never sealed, so no commit may come any more; whoever leads the round hears of the first failure only.
-      round.state = 'aborted';
-      await this.abort(token).catch(() => undefined);
+      // Whoever leads the round hears of the first failure only.
+      await this.#endings.giveUp(token);
       throw error;
     }
   }
@@ -142,88 +152,32 @@ export class NodeRounds {
     const cutAt = await cutMembers(round, this.#backend, this.#clock);
     const leaseLeftMs = assertLease(round.session, 'the cut was done');
     await failpoint('round.cut');
-    const thawed = await this.#thaw(round);
-    if (round.session && !thawed.held) {
-      throw new DriverError('aborted', 'a member was thawed by somebody else before its cut was done');
-    }
+    const { thawedAtMs, held } = (await round.session?.end()) ?? { thawedAtMs: [], held: true };
+    if (!held) throw new DriverError('aborted', 'a member was thawed by somebody else before its cut was done');
     await failpoint('round.thawed');
-    const { thawedAtMs } = thawed;
+    // An abort thaws while members are being cut, and then waits for this: what it let go of was frozen until then.
+    this.#rounds.assertMay(round.plan.token, 'seal');
     const evidence = evidenceOf({ ...round, cutAtMs: cutAt, thawedAtMs, leaseLeftMs });
     await this.#backend.sealCut(round.plan.token, evidence);
     this.#rounds.step(round.plan.token, 'seal');
     // What follows concerns the cut alone, and nobody knows how long its coordinator takes.
     round.volumeLocks[Symbol.dispose]();
     // Of a group its home decides; what is of this node alone is given up when its coordinator does not come back.
-    if (!round.plan.group) this.#expireIn(round, OVERDUE_LEASES * round.plan.leaseMs);
+    if (!round.plan.group) this.#endings.expireIn(round, OVERDUE_LEASES * round.plan.leaseMs);
     await failpoint('round.sealed');
     return evidence;
   }
 
-  /** Also of a round that this process does not know: its cut may have been sealed before a restart. */
-  async commit(token: RoundToken): Promise<CutRecord> {
-    const record = await this.#rounds.inTurn(token, async () => {
-      const decided = await this.#backend.isCommitted(token);
-      const round = !decided && this.#rounds.get(token) ? this.#rounds.step(token, 'commit') : undefined;
-      const committed = await this.#backend.commitCut(token).catch((error: unknown) => {
-        // Sealed it still is: whoever leads the round may try again, or abort.
-        if (round) round.state = 'sealed';
-        throw error;
-      });
-      this.#rounds.forget(token);
-      return committed;
-    });
-    await failpoint('round.committed');
-    return record;
+  commit(token: RoundToken): Promise<CutRecord> {
+    return this.#endings.commit(token);
   }
 
-  async abort(token: RoundToken): Promise<void> {
-    await this.#rounds.inTurn(token, () => this.#undo(token));
+  abort(token: RoundToken): Promise<void> {
+    return this.#endings.abort(token);
   }
 
-  async #undo(token: RoundToken): Promise<void> {
-    // First: a `prepare` that comes late is refused, and one that is under way undoes itself.
-    await this.#rounds.end(token);
-    const round = this.#rounds.get(token);
-    try {
-      // Also when its commit failed after it had been made: then it stays.
-      const committed = await this.#backend.isCommitted(token);
-      if (round && !committed) this.#rounds.step(token, 'abort');
-      if (round) await this.#thaw(round);
-      await failpoint('round.abort');
-      await this.#backend.abortCut(token);
-    } finally {
-      // What could not be deleted is uncommitted all the same: nobody has to wait for it.
-      this.#rounds.forget(token);
-    }
-  }
-
-  /**
-   * Decides over a round whose coordinator does not come back, at the home of its group. What the coordinator still does
-   * is left alone.
-   */
-  async settle(token: RoundToken): Promise<Decision> {
-    return await this.#rounds.inTurn(token, async () => {
-      const committed = await this.#backend.isCommitted(token);
-      const decision = this.#rounds.settle(token, committed);
-      if (decision === 'aborted') await this.#undo(token);
-      return decision;
-    });
-  }
-
-  /** The coordinator has gone: the guard has thawed or will; what was cut and not sealed is deleted. */
-  #expire(token: RoundToken): void {
-    const round = this.#rounds.get(token);
-    if (!round) return;
-    const abandoned = round.state === 'sealed' && !round.plan.group;
-    if (!abandoned && nextState(round.state, 'expire') !== 'aborted') return;
-    if (round.state === 'frozen') this.#observer.leaseLost();
-    // Nobody waits here; what can't be deleted now is swept at the next start.
-    void this.abort(token).catch(() => undefined);
-  }
-
-  #expireIn(round: OpenRound, ms: number): void {
-    clearTimeout(round.expiry);
-    round.expiry = setTimeout(() => this.#expire(round.plan.token), ms);
+  settle(token: RoundToken): Promise<Decision> {
+    return this.#endings.settle(token);
   }
 
   /** Parts of groups that wait for the decision of their home, here or elsewhere. */
@@ -231,20 +185,7 @@ export class NodeRounds {
     return await this.#backend.sealedCuts();
   }
 
-  /**
-   * Thaws and aborts what is under way: the agent is stopping. What is sealed is left to the next start, which knows who
-   * decides over it: its home may have committed.
-   */
   async [Symbol.asyncDispose](): Promise<void> {
-    const open = [...this.#rounds].filter(([, { state }]) => state !== 'sealed' && nextState(state, 'abort'));
-    for (const [token, { state }] of this.#rounds) if (state === 'sealed') this.#rounds.forget(token);
-    const outcomes = await Promise.allSettled(open.map(([token]) => this.abort(token)));
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  }
-
-  async #thaw(round: OpenRound): Promise<{ readonly thawedAtMs: readonly number[]; readonly held: boolean }> {
-    const report = (await round.session?.end()) ?? { thawedAtMs: [], held: true };
-    this.#frozen.set(round, 0);
-    return report;
+    await this.#endings.stop();
   }
 }

@@ -5,7 +5,7 @@ import { DriverError } from '../core/errors.ts';
 import type { Decision, RoundPlan, RoundToken } from '../core/round.ts';
 import { EndedRounds } from './ended-rounds.ts';
 import type { FenceSession } from './fence-session.ts';
-import { type NodeRoundEvent, type NodeRoundState, nextState, settle } from './round-state.ts';
+import { type NodeRoundEvent, type NodeRoundState, nextState, obeys, settle } from './round-state.ts';
 
 export interface OpenRound {
   readonly plan: RoundPlan;
@@ -20,9 +20,9 @@ export interface OpenRound {
   movedAtMs: number;
   freezeStartedMs: number;
   frozenAtMs: readonly number[];
-  /** Members of this round that count as frozen now. */
-  frozenNow: number;
   expiry?: NodeJS.Timeout;
+  /** The cut, from its start until it is sealed or has failed: what is under way must not be undone. */
+  cutting?: Promise<unknown>;
 }
 
 /** A coordinator that lives goes on within one lease, or its round fails. */
@@ -43,8 +43,8 @@ export class OpenRounds {
     return this.#rounds.get(token);
   }
 
-  [Symbol.iterator](): IterableIterator<[RoundToken, OpenRound]> {
-    return this.#rounds.entries();
+  tokens(): Iterable<RoundToken> {
+    return this.#rounds.keys();
   }
 
   /**
@@ -91,13 +91,27 @@ export class OpenRounds {
 
   /** The round, moved on. @throws DriverError aborted when it is not known, or the event comes out of order */
   step(token: RoundToken, event: NodeRoundEvent): OpenRound {
-    const round = this.#rounds.get(token);
-    if (!round) throw new DriverError('aborted', `round ${token} is not known here: it ended, or the agent restarted`);
-    const state = nextState(round.state, event);
-    if (!state) throw new DriverError('aborted', `round ${token} is ${round.state}: ${event} is too late`);
+    const { round, state } = this.#next(token, event);
     round.state = state;
     round.movedAtMs = this.#clock.monotonicMs();
     return round;
+  }
+
+  /** @throws DriverError aborted when `step` would */
+  assertMay(token: RoundToken, event: NodeRoundEvent): void {
+    this.#next(token, event);
+  }
+
+  /**
+   * The round, moved on because it was told so; undefined when there is nothing to move: this process does not know it, or
+   * it is committed already.
+   * @throws DriverError when it does not obey: failed-precondition when it is committed, else aborted
+   */
+  told(token: RoundToken, command: 'commit' | 'abort', committed: boolean): OpenRound | undefined {
+    const round = this.#rounds.get(token);
+    if (obeys(command, round?.state, committed)) return round && !committed ? this.step(token, command) : undefined;
+    if (committed) throw new DriverError('failed-precondition', `round ${token} is committed and can't be aborted`);
+    throw new DriverError('aborted', `round ${token} is ${round?.state}: ${command} is too late`);
   }
 
   /** Commits and aborts of a round come from several sides: one at a time, in the order of their calls. */
@@ -120,5 +134,13 @@ export class OpenRounds {
     const round = this.#rounds.get(token);
     const idleMs = this.#clock.monotonicMs() - (round?.movedAtMs ?? 0);
     return settle(round?.state, committed, round !== undefined && idleMs > OVERDUE_LEASES * round.plan.leaseMs);
+  }
+
+  #next(token: RoundToken, event: NodeRoundEvent): { readonly round: OpenRound; readonly state: NodeRoundState } {
+    const round = this.#rounds.get(token);
+    if (!round) throw new DriverError('aborted', `round ${token} is not known here: it ended, or the agent restarted`);
+    const state = nextState(round.state, event);
+    if (!state) throw new DriverError('aborted', `round ${token} is ${round.state}: ${event} is too late`);
+    return { round, state };
   }
 }

@@ -2,6 +2,8 @@
  * The states of a round on one node, as pure functions: `NodeRounds` asks them before every step, and
  * `test/unit/fence/model.test.ts` walks through everything they allow.
  *
+ *     wait
+ *     ┌──┐
  *   prepared ─freeze─▶ frozen ─cut─▶ cutting ─seal─▶ sealed ─commit─▶ committed
  *      └──────────┴──────────┴──────────┴─abort─▶ aborted ◀─ expire: of what is prepared or frozen. A cut looks at its
  *                                                             lease itself, and once it is sealed nothing is frozen.
@@ -9,10 +11,11 @@
 import type { Decision, RoundToken } from '../core/round.ts';
 
 export type NodeRoundState = 'prepared' | 'frozen' | 'cutting' | 'sealed' | 'committed' | 'aborted';
-export type NodeRoundEvent = 'freeze' | 'cut' | 'seal' | 'commit' | 'abort' | 'expire';
+/** `wait`: the coordinator lives, and others are still being prepared. */
+export type NodeRoundEvent = 'wait' | 'freeze' | 'cut' | 'seal' | 'commit' | 'abort' | 'expire';
 
 const TRANSITIONS: Record<NodeRoundState, Partial<Record<NodeRoundEvent, NodeRoundState>>> = {
-  prepared: { freeze: 'frozen', abort: 'aborted', expire: 'aborted' },
+  prepared: { wait: 'prepared', freeze: 'frozen', abort: 'aborted', expire: 'aborted' },
   frozen: { cut: 'cutting', abort: 'aborted', expire: 'aborted' },
   cutting: { seal: 'sealed', abort: 'aborted', expire: 'cutting' },
   sealed: { commit: 'committed', abort: 'aborted', expire: 'sealed' },
@@ -23,6 +26,30 @@ const TRANSITIONS: Record<NodeRoundState, Partial<Record<NodeRoundEvent, NodeRou
 /** The state after the event; undefined when the event is not allowed in this state. */
 export function nextState(state: NodeRoundState, event: NodeRoundEvent): NodeRoundState | undefined {
   return TRANSITIONS[state][event];
+}
+
+/**
+ * Whether a node does what it is told about a round.
+ * @param state in this process; undefined: not known here. Then the pool has it sealed, or there is nothing to commit or
+ *   to abort
+ * @param committed the pool says so: true whatever this process takes the round for
+ */
+export function obeys(command: 'commit' | 'abort', state: NodeRoundState | undefined, committed: boolean): boolean {
+  if (committed) return command === 'commit';
+  return state === undefined || nextState(state, command) !== undefined;
+}
+
+/**
+ * Whether a node aborts a round by itself when its time is over.
+ * @param lone it is of this node alone, so that no home decides over it
+ */
+export function isGivenUp(state: NodeRoundState, lone: boolean): boolean {
+  return state === 'sealed' ? lone : nextState(state, 'expire') === 'aborted';
+}
+
+/** Whether a node that is stopping undoes a round. What is sealed it keeps: the home may have committed. */
+export function isUndoneAtStop(state: NodeRoundState): boolean {
+  return state !== 'sealed' && nextState(state, 'abort') !== undefined;
 }
 
 /** Of the other rounds of a group that a node has, in memory or on disk. */

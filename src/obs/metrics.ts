@@ -50,7 +50,7 @@ export class PrometheusMetrics implements Metrics {
   });
   readonly #frozen = new Gauge({
     name: 'cofferdam_frozen_members',
-    help: 'Members whose filesystem is frozen at this moment',
+    help: 'Members that are frozen or suspended at this moment, in rounds and for clones',
     registers: [this.#registry],
   });
   readonly #pool = new Gauge({
@@ -69,7 +69,7 @@ export class PrometheusMetrics implements Metrics {
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
     // A counter that has not counted yet is 0, not absent: rates need the step.
-    for (const outcome of ['committed', 'aborted', 'unfinished']) this.#rounds.inc({ outcome }, 0);
+    for (const outcome of ['committed', 'aborted', 'unfinished', 'undecided']) this.#rounds.inc({ outcome }, 0);
   }
 
   rpc({ service, method, code, seconds }: RpcOutcome): void {

@@ -3,9 +3,22 @@ import { expect, test } from '@jest/globals';
 import type { Backend } from '../../src/core/backend.ts';
 import { GiB, MiB } from '../../src/core/bytes.ts';
 import type { PoolCapacity } from '../../src/core/capacity.ts';
-import type { VolumeId } from '../../src/core/ids.ts';
+import { type VolumeId, volumeId } from '../../src/core/ids.ts';
 import { eventually } from '../support/scratch.ts';
-import { copy, create, cut, fill, idOf, larger, type MakePool, NEVER, planOf, textOf } from './contract.ts';
+import {
+  copy,
+  create,
+  cut,
+  cutUntil,
+  fill,
+  HOME_ELSEWHERE,
+  idOf,
+  larger,
+  type MakePool,
+  NEVER,
+  planOf,
+  textOf,
+} from './contract.ts';
 
 const exhausted = { code: 'resource-exhausted' };
 /** What a pool's own bookkeeping may take while nobody looks. */
@@ -70,6 +83,32 @@ export function capacityContract(makePool: MakePool): void {
     await expectPromised(larger(backend));
     await backend.deleteVolume(id);
     await expectPromised(0n);
+  });
+
+  test('what a sealed cut holds is promised once, through a restart too, until it is committed or aborted', async () => {
+    await using pool = await makePool();
+    let backend = await pool.open();
+    const { id } = await create(backend, 'volume');
+    await fill(backend, id, 'held', MiB);
+    const least = backend.minVolumeBytes;
+    const promised = async () => (await backend.capacity(NEVER)).promisedBytes - least;
+    const stranger = volumeId(HOME_ELSEWHERE, 'stranger');
+    const [first, second] = [planOf('first', [id], [stranger]), planOf('second', [id], [stranger])];
+
+    await cutUntil(backend, first, 'seal');
+    const held = await promised();
+    expect(held).toBeGreaterThan(0n);
+    expect(held).toBeLessThan(least);
+    backend = await pool.open();
+    expect(await promised()).toBe(held);
+    const { snapshots } = await backend.commitCut(first.token);
+    expect(await promised()).toBe(held);
+    expect(snapshots[0]?.heldBytes).toBe(held);
+    await cutUntil(backend, second, 'seal');
+    expect(await promised()).toBe(2n * held);
+    backend = await pool.open();
+    await backend.abortCut(second.token);
+    expect(await promised()).toBe(held);
   });
 
   test('what is available can be had, what is more is refused and leaves nothing', async () => {

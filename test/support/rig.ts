@@ -73,9 +73,10 @@ export class LogLines implements Logger {
   }
 }
 
-/** Remembers only how many filesystems count as frozen. */
+/** Remembers only how many members count as frozen. */
 class FrozenGauge implements Metrics {
   frozen = 0;
+  most = 0;
   readonly rpc = ignore;
   readonly agentCall = ignore;
   readonly round = ignore;
@@ -84,6 +85,7 @@ class FrozenGauge implements Metrics {
 
   frozenNow(members: number): void {
     this.frozen = members;
+    this.most = Math.max(this.most, members);
   }
 }
 
@@ -142,6 +144,11 @@ export class Rig implements AsyncDisposable {
     return this.#gauge.frozen;
   }
 
+  /** At one moment, since the rig was opened. */
+  get mostFrozen(): number {
+    return this.#gauge.most;
+  }
+
   volumeId(name: string): VolumeId {
     return volumeId(this.node, name);
   }
@@ -195,6 +202,7 @@ export class Rig implements AsyncDisposable {
     return new RoundCoordinator(directory, this.leaseMs, {
       committed: () => undefined,
       aborted: (_story, reason) => void this.aborted.push(reason),
+      undecided: () => undefined,
       unfinished: () => undefined,
     });
   }

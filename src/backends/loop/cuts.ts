@@ -151,8 +151,9 @@ export class Cuts {
     }
     await this.#open.get(token)?.opened.disposeAsync();
     this.#open.delete(token);
-    this.#store.removeSealed(token);
     await this.#trash.discard(this.#layout.cut(token));
+    // Not before: what is still there holds space, and is to be aborted again.
+    this.#store.removeSealed(token);
   }
 
   /** Deletes a whole cut: a group, or the one snapshot of a CreateSnapshot. */

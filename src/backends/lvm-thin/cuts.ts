@@ -136,8 +136,9 @@ export class Cuts {
     }
     this.#open.get(token)?.hold[Symbol.dispose]();
     this.#open.delete(token);
-    this.#store.removeSealed(token);
     await this.#remove(token);
+    // Not before: what is still there holds space, and is to be aborted again.
+    this.#store.removeSealed(token);
   }
 
   /** Deletes a whole cut: a group, or the one snapshot of a CreateSnapshot. */

@@ -93,6 +93,7 @@ async function attempt(name: string, volumes: readonly MountedVolume[]) {
   const coordinator = new RoundCoordinator(rig.directory, rig.leaseMs, {
     committed: () => undefined,
     aborted: ({ phaseMs }) => phases.push(...phaseMs.keys()),
+    undecided: () => undefined,
     unfinished: () => undefined,
   });
   const start = performance.now();

@@ -219,6 +219,7 @@ test('a clone of a volume in use is taken from a clean filesystem', async () => 
   await writeFile(`${source.mountPoint}/file`, 'not synced');
   const clone = await rig.create('clone', 32n * MiB, { kind: 'volume', id: source.id });
   expect(clone.content).toEqual({ kind: 'filesystem', fsType: 'ext4', identity: 'copied' });
+  expect([rig.mostFrozen, rig.frozen]).toEqual([1, 0]);
   await scratch.writer(`${source.mountPoint}/after`).done;
   expect(await rig.journal()).toEqual([]);
   const device = await rig.backend.attach(clone.id, { readOnly: false });

@@ -1,102 +1,25 @@
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { DriverError } from '../../../src/core/errors.ts';
-import { groupId, memberSnapshotId, type NodeName, type VolumeId, volumeId } from '../../../src/core/ids.ts';
-import type { RoundMember } from '../../../src/core/round.ts';
-import type { CutRecord } from '../../../src/core/snapshot.ts';
-import { RoundCoordinator, type RoundObserver } from '../../../src/fence/coordinator.ts';
-import type { RoundRequest } from '../../../src/fence/led-round.ts';
-import { FakeAgent, FakeDirectory, type FakeEvent, type Script, type Step } from '../support/fake-agents.ts';
+import { groupId, memberSnapshotId, type VolumeId, volumeId } from '../../../src/core/ids.ts';
+import { PREPARED_LIMIT_MS } from '../../../src/fence/signs-of-life.ts';
+import type { FakeEvent, Script, Step } from '../support/fake-agents.ts';
+import { LEASE_MS, LedWorld, memberOf, NODES } from './support/led-world.ts';
+import { aWhile, tellTimers } from './support/timers.ts';
 
-const NODES = ['node-a', 'node-b', 'node-c'] as const;
-const LEASE_MS = 4000;
 const UNTIL_THE_DECISION = ['prepare', 'freeze', 'cut'] as const;
 
-interface Outcomes {
-  readonly committed: { readonly records: readonly CutRecord[]; readonly windowMs: number }[];
-  readonly aborted: unknown[];
-  readonly unfinished: unknown[];
-}
-
-/** Three nodes with two members each, named in an order that mixes the nodes. */
-class World {
-  readonly events: FakeEvent[] = [];
-  readonly agents: readonly FakeAgent[];
-  readonly members: readonly RoundMember[];
-  readonly seen: Outcomes = { committed: [], aborted: [], unfinished: [] };
-  readonly #coordinator: RoundCoordinator;
-
-  constructor(scripts: Partial<Record<NodeName, Script>> = {}, leaseMs = LEASE_MS) {
-    this.agents = NODES.map((node) => new FakeAgent(node, this.events, scripts[node]));
-    this.members = [0, 1].flatMap((i) =>
-      NODES.map((node) => {
-        const volume = memberOf(node, i);
-        return { volumeId: volume, snapshotId: memberSnapshotId(node, 'group', volume) };
-      }),
-    );
-    const { seen } = this;
-    const observer: RoundObserver = {
-      committed: (_story, records, windowMs) => void seen.committed.push({ records, windowMs }),
-      aborted: (_story, reason) => void seen.aborted.push(reason),
-      unfinished: (_story, reason) => void seen.unfinished.push(reason),
-    };
-    this.#coordinator = new RoundCoordinator(new FakeDirectory(this.agents), leaseMs, observer);
-  }
-
-  run(change: Partial<RoundRequest> = {}, signal = new AbortController().signal): Promise<readonly CutRecord[]> {
-    const group = {
-      id: groupId('node-a', 'group'),
-      name: 'group',
-      volumeIds: this.members.map(({ volumeId }) => volumeId),
-      parameters: {},
-    };
-    return this.#coordinator.run({ name: 'group', group, members: this.members, fenced: true, ...change }, signal);
-  }
-
-  /** Nodes that were asked to do a step, in the order of the calls. */
-  asked(step: Step): readonly NodeName[] {
-    return this.events.filter((event) => event.step === step && event.at === 'called').map(({ node }) => node);
-  }
-
-  indexOf(node: NodeName, step: Step, at: FakeEvent['at']): number {
-    return this.events.findIndex((event) => event.node === node && event.step === step && event.at === at);
-  }
-
-  expectNothingLeft(): void {
-    for (const agent of this.agents) {
-      expect({ node: agent.node, frozen: agent.frozen, undecided: agent.undecided }).toEqual({
-        node: agent.node,
-        frozen: 0,
-        undecided: 0,
-      });
-      expect([...agent.committed]).toEqual([]);
-    }
-    expect(this.asked('abort').toSorted()).toEqual(NODES);
-    expect(this.asked('commit')).toEqual([]);
-    expect(this.seen.committed).toEqual([]);
-  }
-}
-
-function memberOf(node: NodeName, i: number): VolumeId {
-  return volumeId(node, `volume ${i}`);
-}
-
-/** Past the end of whatever an agent may still be doing. */
-async function longEnough(): Promise<void> {
-  for (let turn = 0; turn < 30; turn++) await new Promise(setImmediate);
-}
-
-function lastOf(world: World, step: Step, at: FakeEvent['at']): number {
+function lastOf(world: LedWorld, step: Step, at: FakeEvent['at']): number {
   return world.events.findLastIndex((event) => event.step === step && event.at === at);
 }
 
-function firstOf(world: World, step: Step, at: FakeEvent['at']): number {
+function firstOf(world: LedWorld, step: Step, at: FakeEvent['at']): number {
   return world.events.findIndex((event) => event.step === step && event.at === at);
 }
 
 describe('a round that succeeds', () => {
   test('has a barrier between its steps: none begins before all nodes have ended the one before', async () => {
     // Every node is the slowest at one step.
-    const world = new World({
+    const world = new LedWorld({
       'node-a': { turns: { prepare: 9 } },
       'node-b': { turns: { freeze: 9 } },
       'node-c': { turns: { cut: 9 } },
@@ -112,7 +35,7 @@ describe('a round that succeeds', () => {
   });
 
   test('prepares at home first: what earlier rounds left elsewhere may go only then', async () => {
-    const world = new World({ 'node-a': { turns: { prepare: 5 } } });
+    const world = new LedWorld({ 'node-a': { turns: { prepare: 5 } } });
     await world.run();
     for (const other of ['node-b', 'node-c']) {
       expect(world.indexOf('node-a', 'prepare', 'ended')).toBeLessThan(world.indexOf(other, 'prepare', 'called'));
@@ -120,7 +43,7 @@ describe('a round that succeeds', () => {
   });
 
   test('freezes and cuts on all nodes at the same time', async () => {
-    const world = new World();
+    const world = new LedWorld();
     await world.run();
     for (const step of ['freeze', 'cut'] as const) {
       expect(lastOf(world, step, 'called')).toBeLessThan(firstOf(world, step, 'ended'));
@@ -128,14 +51,14 @@ describe('a round that succeeds', () => {
   });
 
   test('decides by one commit, and only then commits the others', async () => {
-    const world = new World({ 'node-a': { turns: { commit: 5 } } });
+    const world = new LedWorld({ 'node-a': { turns: { commit: 5 } } });
     await world.run();
     expect(world.indexOf('node-a', 'commit', 'ended')).toBeLessThan(world.indexOf('node-b', 'commit', 'called'));
     expect(world.indexOf('node-a', 'commit', 'ended')).toBeLessThan(world.indexOf('node-c', 'commit', 'called'));
   });
 
   test('gives each node its own members in their order, one token, and the lease', async () => {
-    const world = new World();
+    const world = new LedWorld();
     const records = await world.run();
     expect(records.map(({ node }) => node)).toEqual(NODES);
     expect(new Set(records.map(({ token }) => token)).size).toBe(1);
@@ -152,14 +75,14 @@ describe('a round that succeeds', () => {
   });
 
   test('reports the longest window of its nodes', async () => {
-    const world = new World({ 'node-a': { thawedAtMs: 7 }, 'node-b': { thawedAtMs: 40 }, 'node-c': {} });
+    const world = new LedWorld({ 'node-a': { thawedAtMs: 7 }, 'node-b': { thawedAtMs: 40 }, 'node-c': {} });
     const records = await world.run();
     expect(world.seen.committed).toEqual([{ records, windowMs: 40 }]);
     expect(world.seen.aborted).toEqual([]);
   });
 
   test('takes a new token every time', async () => {
-    const world = new World();
+    const world = new LedWorld();
     const tokens = [await world.run(), await world.run()].map(([record]) => record?.token);
     expect(new Set(tokens).size).toBe(2);
     for (const token of tokens) expect(token).toMatch(/^[0-9a-f]{16}$/);
@@ -171,9 +94,14 @@ describe.each(NODES)('when %s fails', (node) => {
     const failure = new DriverError('resource-exhausted', `${step} failed`);
     // The others are slower: what they had begun must be over before it is undone.
     const slow: Script = { turns: { prepare: 6, freeze: 6, cut: 6 } };
-    const world = new World({ 'node-a': slow, 'node-b': slow, 'node-c': slow, [node]: { fail: { [step]: failure } } });
+    const world = new LedWorld({
+      'node-a': slow,
+      'node-b': slow,
+      'node-c': slow,
+      [node]: { fail: { [step]: failure } },
+    });
     await expect(world.run()).rejects.toBe(failure);
-    await longEnough();
+    await aWhile();
     world.expectNothingLeft();
     expect(world.seen.aborted).toEqual([failure]);
     expect(lastOf(world, step, 'ended')).toBeLessThan(firstOf(world, 'abort', 'called'));
@@ -182,7 +110,7 @@ describe.each(NODES)('when %s fails', (node) => {
   });
 
   test('its lease by the time all are frozen, nothing is cut', async () => {
-    const world = new World({ [node]: { leaseLeftMs: 0 } });
+    const world = new LedWorld({ [node]: { leaseLeftMs: 0 } });
     await expect(world.run()).rejects.toMatchObject({ code: 'aborted' });
     world.expectNothingLeft();
     expect(world.asked('cut')).toEqual([]);
@@ -192,7 +120,10 @@ describe.each(NODES)('when %s fails', (node) => {
     const failure = new DriverError('aborted', 'cut failed');
     const away = new DriverError('unavailable', 'away');
     const other = NODES.find((each) => each !== node) ?? '';
-    const world = new World({ [node]: { fail: { cut: away, abort: away } }, [other]: { fail: { freeze: failure } } });
+    const world = new LedWorld({
+      [node]: { fail: { cut: away, abort: away } },
+      [other]: { fail: { freeze: failure } },
+    });
     await expect(world.run()).rejects.toBe(failure);
     expect(world.asked('abort').toSorted()).toEqual(NODES);
     for (const agent of world.agents) if (agent.node !== node) expect(agent.undecided).toBe(0);
@@ -203,7 +134,7 @@ describe.each(NODES)('when %s fails', (node) => {
     const away = new DriverError('unavailable', 'away');
     // The nodes that are merely away must not hide it, whichever comes first.
     const others = Object.fromEntries(NODES.map((each) => [each, { fail: { abort: away } }]));
-    const world = new World({ ...others, [node]: { fail: { freeze: new Error('no'), abort: broken } } });
+    const world = new LedWorld({ ...others, [node]: { fail: { freeze: new Error('no'), abort: broken } } });
     await expect(world.run()).rejects.toMatchObject({ code: 'internal', cause: broken });
   });
 });
@@ -211,15 +142,16 @@ describe.each(NODES)('when %s fails', (node) => {
 describe('the decision', () => {
   test.each(['unavailable', 'deadline-exceeded'] as const)('is not known when the home is %s', async (code) => {
     const failure = new DriverError(code, 'away');
-    const world = new World({ 'node-a': { fail: { commit: failure, abort: failure } } });
+    const world = new LedWorld({ 'node-a': { fail: { commit: failure, abort: failure } } });
     await expect(world.run()).rejects.toBe(failure);
+    expect(world.seen).toEqual({ committed: [], aborted: [], undecided: [failure], unfinished: [] });
     // Neither committed nor undone elsewhere: the answer may have been lost on its way.
     expect(world.asked('commit')).toEqual(['node-a']);
     expect(world.asked('abort')).toEqual(['node-a']);
   });
 
   test('was made when only its answer was lost: the round is finished', async () => {
-    const world = new World({ 'node-a': { loseAnswer: 'commit' } });
+    const world = new LedWorld({ 'node-a': { loseAnswer: 'commit' } });
     const records = await world.run();
     expect(records.map(({ node }) => node).toSorted()).toEqual(NODES);
     for (const agent of world.agents) expect(agent.committed.size).toBe(1);
@@ -228,20 +160,20 @@ describe('the decision', () => {
 
   test('is taken back when the first node could not commit: everything is undone', async () => {
     const failure = new DriverError('internal', 'the disk is on fire');
-    const world = new World({ 'node-a': { fail: { commit: failure } } });
+    const world = new LedWorld({ 'node-a': { fail: { commit: failure } } });
     await expect(world.run()).rejects.toBe(failure);
     expect(world.asked('commit')).toEqual(['node-a']);
     // The home first: what it says decides.
     expect(world.asked('abort').slice(0, 1)).toEqual(['node-a']);
     expect(new Set(world.asked('abort'))).toEqual(new Set(NODES));
     for (const agent of world.agents) expect(agent.undecided).toBe(0);
-    expect(world.seen).toEqual({ committed: [], aborted: [failure], unfinished: [] });
+    expect(world.seen).toEqual({ committed: [], aborted: [failure], undecided: [], unfinished: [] });
   });
 
   test('can not be taken back when the home can not abort either: it may be made all the same', async () => {
     const failure = new DriverError('internal', 'the disk is on fire');
     const broken = new DriverError('internal', 'still on fire');
-    const world = new World({ 'node-a': { fail: { commit: failure, abort: broken } } });
+    const world = new LedWorld({ 'node-a': { fail: { commit: failure, abort: broken } } });
     await expect(world.run()).rejects.toBe(failure);
     expect(world.asked('abort')).toEqual(['node-a']);
     expect(world.asked('commit')).toEqual(['node-a']);
@@ -249,12 +181,12 @@ describe('the decision', () => {
 
   test.each(['node-b', 'node-c'])('stands when %s can not commit now: nothing is undone any more', async (node) => {
     const failure = new DriverError('unavailable', 'away');
-    const world = new World({ [node]: { fail: { commit: failure } } });
+    const world = new LedWorld({ [node]: { fail: { commit: failure } } });
     await expect(world.run()).rejects.toBe(failure);
     expect(world.asked('abort')).toEqual([]);
     const committed = world.agents.filter((agent) => agent.committed.size === 1).map((agent) => agent.node);
     expect(committed).toEqual(NODES.filter((each) => each !== node));
-    expect(world.seen).toEqual({ committed: [], aborted: [], unfinished: [failure] });
+    expect(world.seen).toEqual({ committed: [], aborted: [], undecided: [], unfinished: [failure] });
   });
 });
 
@@ -262,21 +194,21 @@ describe.each(NODES)('a caller who goes away while %s works', (node) => {
   test.each(UNTIL_THE_DECISION)('at %s leaves nothing', async (step) => {
     const caller = new AbortController();
     const gone = new DriverError('cancelled', 'the caller has gone');
-    const world = new World({ [node]: { onCall: (called) => called === step && caller.abort(gone) } });
+    const world = new LedWorld({ [node]: { onCall: (called) => called === step && caller.abort(gone) } });
     await expect(world.run({}, caller.signal)).rejects.toBe(gone);
     world.expectNothingLeft();
   });
 
   test('at commit gets what was decided', async () => {
     const caller = new AbortController();
-    const world = new World({ [node]: { onCall: (called) => called === 'commit' && caller.abort() } });
+    const world = new LedWorld({ [node]: { onCall: (called) => called === 'commit' && caller.abort() } });
     expect(await world.run({}, caller.signal)).toHaveLength(NODES.length);
     for (const agent of world.agents) expect(agent.committed.size).toBe(1);
   });
 });
 
 test('a caller who has gone before the start asks for nothing but the undoing', async () => {
-  const world = new World();
+  const world = new LedWorld();
   await expect(world.run({}, AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
   world.expectNothingLeft();
   expect(world.asked('freeze')).toEqual([]);
@@ -288,7 +220,7 @@ describe('members that can not be fenced', () => {
   });
 
   test.each(NODES)('the one on %s is cut before any other node begins to cut', async (node) => {
-    const world = new World({ [node]: { ...unfenced(memberOf(node, 1)), turns: { cut: 8 } } });
+    const world = new LedWorld({ [node]: { ...unfenced(memberOf(node, 1)), turns: { cut: 8 } } });
     await world.run();
     expect(world.asked('cut')[0]).toBe(node);
     for (const other of NODES.filter((each) => each !== node)) {
@@ -300,7 +232,7 @@ describe('members that can not be fenced', () => {
 
   test('when its cut fails, no other node cuts', async () => {
     const failure = new DriverError('aborted', 'no');
-    const world = new World({ 'node-b': { ...unfenced(memberOf('node-b', 0)), fail: { cut: failure } } });
+    const world = new LedWorld({ 'node-b': { ...unfenced(memberOf('node-b', 0)), fail: { cut: failure } } });
     await expect(world.run()).rejects.toBe(failure);
     world.expectNothingLeft();
     expect(world.asked('cut')).toEqual(['node-b']);
@@ -310,7 +242,7 @@ describe('members that can not be fenced', () => {
     ['one node', { 'node-b': unfenced(memberOf('node-b', 0), memberOf('node-b', 1)) }],
     ['two nodes', { 'node-a': unfenced(memberOf('node-a', 1)), 'node-c': unfenced(memberOf('node-c', 0)) }],
   ])('two of them on %s are refused before anything is frozen, by name and with advice', async (_, scripts) => {
-    const world = new World(scripts);
+    const world = new LedWorld(scripts);
     const failure = await world.run().catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'failed-precondition', message: expect.stringContaining('lvm-thin') });
     const named = Object.values(scripts).flatMap(({ quiescence }) => [...(quiescence?.keys() ?? [])]);
@@ -321,19 +253,57 @@ describe('members that can not be fenced', () => {
 
   test('idle ones are no concern', async () => {
     const idle: Script = { quiescence: new Map(NODES.map((node) => [memberOf(node, 0), 'idle' as const])) };
-    const world = new World({ 'node-a': idle, 'node-b': idle, 'node-c': idle });
+    const world = new LedWorld({ 'node-a': idle, 'node-b': idle, 'node-c': idle });
     expect(await world.run()).toHaveLength(NODES.length);
   });
 
   test('without a fence, as in the negative control, nothing is refused', async () => {
-    const world = new World({ 'node-b': unfenced(memberOf('node-b', 0), memberOf('node-b', 1)) });
+    const world = new LedWorld({ 'node-b': unfenced(memberOf('node-b', 0), memberOf('node-b', 1)) });
     await world.run({ fenced: false });
     expect([...(world.agents[0]?.plans.values() ?? [])][0]?.fenced).toBe(false);
   });
 });
 
+describe('while a node is still being prepared', () => {
+  beforeEach(tellTimers);
+  afterEach(() => void jest.useRealTimers());
+
+  test('those that are hear from the coordinator often enough to wait for it, and no more after that', async () => {
+    const slow = Promise.withResolvers<void>();
+    const world = new LedWorld({ 'node-c': { wait: { prepare: slow.promise } } });
+    const done = world.run();
+    await aWhile();
+    for (let i = 0; i < 6; i++) {
+      const before = world.asked('prepare').length;
+      await jest.advanceTimersByTimeAsync(PREPARED_LIMIT_MS / 2);
+      const heard = world.asked('prepare').slice(before);
+      for (const node of ['node-a', 'node-b']) expect(heard).toContain(node);
+      expect(heard).not.toContain('node-c');
+    }
+    slow.resolve();
+    await done;
+    const before = world.asked('prepare').length;
+    await jest.advanceTimersByTimeAsync(10 * PREPARED_LIMIT_MS);
+    expect(world.asked('prepare')).toHaveLength(before);
+  });
+
+  test('what is wrong with one that is shows when it is to freeze', async () => {
+    const slow = Promise.withResolvers<void>();
+    const gone = new DriverError('aborted', 'it was given up');
+    const fail: Partial<Record<Step, Error>> = {};
+    const world = new LedWorld({ 'node-a': { fail }, 'node-c': { wait: { prepare: slow.promise } } });
+    const done = world.run();
+    await aWhile();
+    Object.assign(fail, { prepare: gone, freeze: gone });
+    await jest.advanceTimersByTimeAsync(PREPARED_LIMIT_MS);
+    slow.resolve();
+    await expect(done).rejects.toBe(gone);
+    world.expectNothingLeft();
+  });
+});
+
 test('a member on a node that is not there fails before anybody is asked', async () => {
-  const world = new World();
+  const world = new LedWorld();
   const stranger = volumeId('node-z', 'volume');
   const members = [...world.members, { volumeId: stranger, snapshotId: memberSnapshotId('node-z', 'group', stranger) }];
   await expect(world.run({ members })).rejects.toMatchObject({ code: 'unavailable' });

@@ -2,25 +2,28 @@ import { describe, expect, test } from '@jest/globals';
 import type { Decision } from '../../../src/core/round.ts';
 import {
   type EarlierRound,
+  isGivenUp,
+  isUndoneAtStop,
   type NodeRoundEvent,
   type NodeRoundState,
   nextState,
+  obeys,
   refusal,
   settle,
 } from '../../../src/fence/round-state.ts';
 
 const STATES: readonly NodeRoundState[] = ['prepared', 'frozen', 'cutting', 'sealed', 'committed', 'aborted'];
-const EVENTS: readonly NodeRoundEvent[] = ['freeze', 'cut', 'seal', 'commit', 'abort', 'expire'];
+const EVENTS: readonly NodeRoundEvent[] = ['wait', 'freeze', 'cut', 'seal', 'commit', 'abort', 'expire'];
 
 /** The whole machine, written down a second time; `-` is refused. */
 const EXPECTED = `
-             freeze   cut      seal    commit     abort    expire
-  prepared   frozen   -        -       -          aborted  aborted
-  frozen     -        cutting  -       -          aborted  aborted
-  cutting    -        -        sealed  -          aborted  cutting
-  sealed     -        -        -       committed  aborted  sealed
-  committed  -        -        -       committed  -        committed
-  aborted    -        -        -       -          aborted  aborted
+             wait      freeze   cut      seal    commit     abort    expire
+  prepared   prepared  frozen   -        -       -          aborted  aborted
+  frozen     -         -        cutting  -       -          aborted  aborted
+  cutting    -         -        -        sealed  -          aborted  cutting
+  sealed     -         -        -        -       committed  aborted  sealed
+  committed  -         -        -        -       committed  -        committed
+  aborted    -         -        -        -       -          aborted  aborted
 `;
 
 function table(): ReadonlyMap<string, string> {
@@ -83,6 +86,30 @@ describe('a round on one node', () => {
         if (event === 'expire' && states[i] === 'sealed') expect(states[i + 1]).toBe('sealed');
       }
     }
+  });
+});
+
+describe('a node', () => {
+  const all = [undefined, ...STATES];
+
+  test('commits what is sealed, what its pool may have sealed, and again what is committed', () => {
+    expect(all.filter((state) => obeys('commit', state, false))).toEqual([undefined, 'sealed', 'committed']);
+    expect(all.filter((state) => obeys('commit', state, true))).toEqual(all);
+  });
+
+  test('aborts whatever is not committed, and nothing that is, however it takes it for', () => {
+    expect(all.filter((state) => obeys('abort', state, false))).toEqual(all.filter((state) => state !== 'committed'));
+    expect(all.filter((state) => obeys('abort', state, true))).toEqual([]);
+  });
+
+  test('gives up by itself what was not cut, and what is sealed only when nobody else decides over it', () => {
+    const notCut: readonly NodeRoundState[] = ['prepared', 'frozen', 'aborted'];
+    expect(STATES.filter((state) => isGivenUp(state, false))).toEqual(notCut);
+    expect(STATES.filter((state) => isGivenUp(state, true))).toEqual(['prepared', 'frozen', 'sealed', 'aborted']);
+  });
+
+  test('that stops keeps what is sealed or committed, and nothing else', () => {
+    expect(STATES.filter((state) => !isUndoneAtStop(state))).toEqual(['sealed', 'committed']);
   });
 });
 

@@ -45,6 +45,7 @@ test('metrics are served with what they measured', async () => {
   const phaseMs = new Map([['freeze', 6]]);
   metrics.round({ outcome: 'committed', members: 16, windowMs: 14, phaseMs });
   metrics.round({ outcome: 'aborted', phaseMs });
+  metrics.round({ outcome: 'undecided', phaseMs });
   metrics.leaseLost();
   metrics.agentCall({ node: 'node-a', method: 'Freeze', code: 'OK', seconds: 0.004 });
   metrics.frozenNow(16);
@@ -56,9 +57,11 @@ test('metrics are served with what they measured', async () => {
   expect(body).toContain('cofferdam_rpc_duration_seconds_count{service="csi.v1.Identity",method="Probe",code="OK"} 1');
   expect(body).toContain('cofferdam_rounds_total{outcome="committed"} 1');
   expect(body).toContain('cofferdam_rounds_total{outcome="aborted"} 1');
+  expect(body).toContain('cofferdam_rounds_total{outcome="undecided"} 1');
+  expect(body).toContain('cofferdam_rounds_total{outcome="unfinished"} 0');
   expect(body).toContain('cofferdam_round_members_total 16');
   expect(body).toContain('cofferdam_round_window_seconds_sum 0.014');
-  expect(body).toContain('cofferdam_round_phase_seconds_sum{phase="freeze"} 0.012');
+  expect(body).toContain('cofferdam_round_phase_seconds_sum{phase="freeze"} 0.018');
   expect(body).toContain('cofferdam_leases_lost_total 1');
   expect(body).toContain('cofferdam_agent_call_duration_seconds_sum{node="node-a",method="Freeze",code="OK"} 0.004');
   expect(body).toContain('cofferdam_frozen_members 16');

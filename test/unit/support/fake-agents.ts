@@ -35,6 +35,8 @@ export interface Script {
   readonly thawedAtMs?: number;
   /** How many turns of the event loop a step takes; one unless told. */
   readonly turns?: Partial<Record<Step, number>>;
+  /** A step is not done before this. */
+  readonly wait?: Partial<Record<Step, Promise<void>>>;
   /** The first time, this step is done and its answer does not arrive. */
   readonly loseAnswer?: Step;
   /** Runs when a step begins. */
@@ -161,6 +163,7 @@ export class FakeAgent implements NodeAgent {
     this.#events.push({ node: this.node, step, at: 'called' });
     this.#script.onCall?.(step);
     try {
+      await this.#script.wait?.[step];
       for (let turn = this.#script.turns?.[step] ?? 1; turn > 0; turn--) await new Promise(setImmediate);
       const failure = this.#script.fail?.[step];
       if (failure) throw failure;
@@ -198,6 +201,7 @@ export class FakeAgent implements NodeAgent {
 export const UNOBSERVED: RoundObserver = {
   committed: () => undefined,
   aborted: () => undefined,
+  undecided: () => undefined,
   unfinished: () => undefined,
 };
 

@@ -2,7 +2,7 @@
 import type { NodeName } from '../../../../src/core/ids.ts';
 import type { RoundToken } from '../../../../src/core/round.ts';
 import { type Answer, after, askedIn, type Ending, FIRST_PHASE, type Phase } from '../../../../src/fence/phases.ts';
-import { HOME, inOrder, NODES, type Operation, type Reply } from './node.ts';
+import { HOME, inOrder, type Operation, type Reply } from './node.ts';
 
 export type Step = 'find' | 'finish' | Phase | Ending | 'failed' | 'dead';
 
@@ -34,8 +34,6 @@ const OPERATIONS: Record<Phase | 'find' | 'finish', Operation> = {
   withdraw: 'abort',
 };
 
-const OTHERS = NODES.filter((node) => node !== HOME);
-
 export function started(token: RoundToken): CoordinatorState {
   return { token, about: token, step: 'find', waitingFor: [HOME], answers: [] };
 }
@@ -53,14 +51,15 @@ export function answered(
   state: CoordinatorState,
   node: NodeName,
   reply: Reply | 'unknown',
+  others: readonly NodeName[],
   unfenced: NodeName | undefined,
 ): CoordinatorState {
   const waitingFor = state.waitingFor.filter((each) => each !== node);
   if (state.step === 'find') {
     if (typeof reply !== 'object') return { ...state, step: 'failed', waitingFor: [] };
     return reply.found === undefined
-      ? entered(state, FIRST_PHASE)
-      : { ...state, about: reply.found, step: 'finish', waitingFor: OTHERS, answers: [] };
+      ? entered(state, FIRST_PHASE, others)
+      : { ...state, about: reply.found, step: 'finish', waitingFor: others, answers: [] };
   }
   // A node refuses to abort only what it has committed; every other failure of it means nothing.
   const answer = typeof reply === 'object' ? 'refused' : reply;
@@ -70,13 +69,13 @@ export function answered(
     return { ...state, step: answers.every((each) => each === 'done') ? 'committed' : 'failed', waitingFor, answers };
   }
   const known = state.step === 'prepare' && unfenced !== undefined ? { ...state, unfenced } : state;
-  return entered(known, after(state.step as Phase, answers));
+  return entered(known, after(state.step as Phase, answers), others);
 }
 
 /** Through phases in which nobody is asked. */
-function entered(state: CoordinatorState, step: Phase | Ending): CoordinatorState {
+function entered(state: CoordinatorState, step: Phase | Ending, others: readonly NodeName[]): CoordinatorState {
   if (isOver(step)) return { ...state, step, waitingFor: [], answers: [] };
   const { unfenced } = state;
-  const waitingFor = askedIn(step, { home: HOME, others: OTHERS, ...(unfenced !== undefined && { unfenced }) });
-  return waitingFor.length > 0 ? { ...state, step, waitingFor, answers: [] } : entered(state, after(step, []));
+  const waitingFor = askedIn(step, { home: HOME, others, ...(unfenced !== undefined && { unfenced }) });
+  return waitingFor.length > 0 ? { ...state, step, waitingFor, answers: [] } : entered(state, after(step, []), others);
 }

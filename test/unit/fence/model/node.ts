@@ -3,20 +3,18 @@ import { groupId, type NodeName, volumeId } from '../../../../src/core/ids.ts';
 import { type Decision, isDecidedElsewhere, type RoundToken } from '../../../../src/core/round.ts';
 import {
   type EarlierRound,
+  isGivenUp,
+  isUndoneAtStop,
+  type NodeRoundEvent,
   type NodeRoundState,
   nextState,
+  obeys,
   refusal,
   settle,
 } from '../../../../src/fence/round-state.ts';
 
-export const NODES: readonly NodeName[] = ['a', 'b', 'c'];
 export const HOME = 'a';
-const GROUP = {
-  id: groupId(HOME, 'g'),
-  name: 'g',
-  volumeIds: NODES.map((node) => volumeId(node, 'v')),
-  parameters: {},
-};
+const GROUP = { id: groupId(HOME, 'g'), name: 'g', volumeIds: [volumeId(HOME, 'v')], parameters: {} };
 
 export type Operation = 'find' | 'prepare' | 'freeze' | 'cut' | 'commit' | 'abort';
 /** `find` answers the token that is committed. */
@@ -27,14 +25,23 @@ export interface NodeState {
   /** In memory: gone after a crash. */
   readonly rounds: Readonly<Record<RoundToken, NodeRoundState>>;
   readonly ended: readonly RoundToken[];
-  /** On disk. */
+  /** On disk; in memory a cut that is being sealed is still `cutting`. */
   readonly sealed: readonly RoundToken[];
   readonly committed: readonly RoundToken[];
+  /** It has undone what it undoes when it stops, and will start again. */
+  readonly stopping?: true;
 }
 
 export const BLANK: NodeState = { rounds: {}, ended: [], sealed: [], committed: [] };
 
-/** What a node that stops and starts again still has. */
+/** What a node has done when it has been told to stop; calls under way may still come to it. */
+export function stopped(state: NodeState): NodeState {
+  const undone = Object.entries(state.rounds).filter(([, round]) => isUndoneAtStop(round));
+  const left = undone.reduce((each, [token]) => aborted(each, token), state);
+  return { ...left, rounds: {}, ended: inOrder([...left.ended, ...Object.keys(left.rounds)]), stopping: true };
+}
+
+/** What a node still has that has died, or has stopped, and starts again. */
 export function restarted(node: NodeName, { sealed, committed }: NodeState): NodeState {
   return { ...BLANK, committed, sealed: isDecidedElsewhere(GROUP, node) ? sealed : [] };
 }
@@ -58,19 +65,20 @@ export function carryOut(
     case 'commit':
       return commit(state, token) ?? refused;
     case 'abort':
-      return state.committed.includes(token) ? refused : { state: aborted(state, token), reply: 'done' };
+      return mayBe('abort', state, token) ? { state: aborted(state, token), reply: 'done' } : refused;
   }
 }
 
-/** A cut that was begun ends: its snapshot is durable, and the node thaws. */
-export function seal(state: NodeState, token: RoundToken): NodeState {
+/** A cut that was begun goes on: first its snapshot is durable, then the node knows, and can say so. */
+export function sealOn(state: NodeState, token: RoundToken): NodeState {
   const moved = move(state, token, 'seal');
-  return moved ? { ...moved, sealed: [...moved.sealed, token] } : state;
+  if (!moved) return state;
+  return state.sealed.includes(token) ? moved : { ...state, sealed: inOrder([...state.sealed, token]) };
 }
 
 export function canExpire(state: NodeState, token: RoundToken): boolean {
   const round = state.rounds[token];
-  return round !== undefined && nextState(round, 'expire') === 'aborted';
+  return round !== undefined && isGivenUp(round, false);
 }
 
 export function aborted(state: NodeState, token: RoundToken): NodeState {
@@ -90,6 +98,8 @@ export function settled(
 }
 
 function prepare(state: NodeState, token: RoundToken) {
+  const waiting = move(state, token, 'wait');
+  if (waiting) return { state: waiting, reply: 'done' as const };
   if (state.ended.includes(token) || state.rounds[token]) return undefined;
   // The locks of the members.
   if (Object.values(state.rounds).some((round) => ['prepared', 'frozen', 'cutting'].includes(round))) return undefined;
@@ -100,14 +110,19 @@ function prepare(state: NodeState, token: RoundToken) {
 }
 
 function commit(state: NodeState, token: RoundToken) {
+  if (!mayBe('commit', state, token)) return undefined;
   if (state.committed.includes(token)) return { state, reply: 'done' as const };
-  const round = state.rounds[token];
-  if (round ? nextState(round, 'commit') === undefined : !state.sealed.includes(token)) return undefined;
+  // Of what the process does not know, the pool says whether it is sealed.
+  if (!state.rounds[token] && !state.sealed.includes(token)) return undefined;
   const { sealed, ...rest } = aborted(state, token);
   return { state: { ...rest, sealed, committed: [...state.committed, token] }, reply: 'done' as const };
 }
 
-function move(state: NodeState, token: RoundToken, event: 'freeze' | 'cut' | 'seal'): NodeState | undefined {
+function mayBe(command: 'commit' | 'abort', { rounds, committed }: NodeState, token: RoundToken): boolean {
+  return obeys(command, rounds[token], committed.includes(token));
+}
+
+function move(state: NodeState, token: RoundToken, event: NodeRoundEvent): NodeState | undefined {
   const round = state.rounds[token];
   const next = round && nextState(round, event);
   return next && { ...state, rounds: { ...state.rounds, [token]: next } };

@@ -9,13 +9,13 @@ import {
   carryOut,
   HOME,
   inOrder,
-  NODES,
   type NodeState,
   type Operation,
   type Reply,
   restarted,
-  seal,
+  sealOn,
   settled,
+  stopped,
 } from './node.ts';
 
 interface Message {
@@ -46,6 +46,9 @@ export interface World {
 }
 
 export interface Setting {
+  readonly nodes: readonly NodeName[];
+  /** Each makes the same group. */
+  readonly coordinators: number;
   readonly faults: number;
   /** A node with a member that can't be stopped. */
   readonly unfenced?: NodeName;
@@ -53,9 +56,15 @@ export interface Setting {
   readonly sabotage?: 'forget-sealed' | 'no-barrier' | 'gives-way';
 }
 
-export function initial({ faults }: Setting): World {
-  const nodes = Object.fromEntries(NODES.map((node) => [node, BLANK]));
-  return { nodes, coordinators: [started('A'), started('B')], late: [], faults, quiet: [], good: [] };
+export function initial({ nodes, coordinators, faults }: Setting): World {
+  return {
+    nodes: Object.fromEntries(nodes.map((node) => [node, BLANK])),
+    coordinators: Array.from({ length: coordinators }, (_, i) => started(String.fromCharCode(65 + i))),
+    late: [],
+    faults,
+    quiet: [],
+    good: [],
+  };
 }
 
 /** Every state that can come next. `faulty`: something went wrong on the way. */
@@ -76,6 +85,7 @@ export function* successors(
       yield { next: hear(fault, i, node, 'unknown', setting), faulty: true };
       yield { next: hear({ ...fault, late: posted(fault.late, message) }, i, node, 'unknown', setting), faulty: true };
     }
+    if (coordinator.step === 'prepare') yield* showLife(world, coordinator, setting);
     if (mayFail && !isOver(coordinator.step)) {
       const { step, about, waitingFor } = coordinator;
       const sent = waitingFor.map((node) => ({ node, operation: operationOf(step), token: about }));
@@ -88,14 +98,34 @@ export function* successors(
     const late = world.late.toSpliced(i, 1);
     for (const { next } of arrive({ ...world, late }, message, setting)) yield { next, faulty: false };
   }
-  for (const node of NODES) yield* ofNode(world, node, setting);
-  yield* resolve(world);
+  for (const node of setting.nodes) yield* ofNode(world, node, setting);
+  yield* resolve(world, setting);
+}
+
+/** `prepare` again, to those that have prepared: nobody waits for the answer. */
+function* showLife(
+  world: World,
+  { about, waitingFor }: CoordinatorState,
+  setting: Setting,
+): Generator<{ readonly next: World; readonly faulty: boolean }> {
+  for (const node of setting.nodes) {
+    if (waitingFor.includes(node)) continue;
+    const sign: Message = { node, operation: 'prepare', token: about };
+    for (const { next } of arrive(world, sign, setting)) yield { next, faulty: false };
+    if (world.faults === 0) continue;
+    yield { next: { ...world, faults: world.faults - 1, late: posted(world.late, sign) }, faulty: true };
+  }
 }
 
 function* ofNode(world: World, node: NodeName, setting: Setting): Generator<{ next: World; faulty: boolean }> {
   const state = world.nodes[node] ?? BLANK;
   for (const [token, round] of Object.entries(state.rounds)) {
-    if (round === 'cutting') yield { next: withNode(world, node, seal(state, token)), faulty: false };
+    if (round === 'cutting') {
+      yield { next: withNode(world, node, sealOn(state, token)), faulty: false };
+      // It fails, or its lease has run out: the node aborts by itself.
+      const failed = { ...withNode(world, node, aborted(state, token)), faults: world.faults - 1 };
+      if (world.faults > 0) yield { next: failed, faulty: true };
+    }
     if (!canExpire(state, token)) continue;
     // It expires by itself when nobody leads the round any more; else it is one of the things that go wrong.
     const led = world.coordinators.some(({ about, step }) => about === token && !isOver(step));
@@ -103,13 +133,16 @@ function* ofNode(world: World, node: NodeName, setting: Setting): Generator<{ ne
     const next = withNode(world, node, aborted(state, token));
     yield { next: led ? { ...next, faults: world.faults - 1 } : next, faulty: led };
   }
-  if (world.faults === 0) return;
+  if (state.stopping) yield { next: withNode(world, node, restarted(node, state)), faulty: false };
+  if (world.faults === 0 || state.stopping) return;
+  const fewer = { ...world, faults: world.faults - 1 };
+  yield { next: withNode(fewer, node, stopped(state)), faulty: true };
   const kept =
     setting.sabotage === 'forget-sealed' ? { ...restarted(node, state), sealed: [] } : restarted(node, state);
-  yield { next: { ...withNode(world, node, kept), faults: world.faults - 1 }, faulty: true };
+  yield { next: withNode(fewer, node, kept), faulty: true };
 }
 
-function* resolve(world: World): Generator<{ next: World; faulty: boolean }> {
+function* resolve(world: World, { nodes }: Setting): Generator<{ next: World; faulty: boolean }> {
   const { resolving } = world;
   if (resolving) {
     const { node, token, committed } = resolving;
@@ -118,7 +151,7 @@ function* resolve(world: World): Generator<{ next: World; faulty: boolean }> {
     yield { next: { ...withNode(world, node, done.state), resolving: undefined }, faulty: false };
     return;
   }
-  for (const node of NODES) {
+  for (const node of nodes) {
     for (const token of world.nodes[node]?.sealed ?? []) {
       // Taken for dead although it lives: one of the things that go wrong.
       const led = world.coordinators.some(({ about, step }) => about === token && !isOver(step));
@@ -135,7 +168,7 @@ function* resolve(world: World): Generator<{ next: World; faulty: boolean }> {
 function* arrive(
   world: World,
   { node, operation, token }: Message,
-  { unfenced, sabotage }: Setting,
+  { nodes, unfenced, sabotage }: Setting,
 ): Generator<{ readonly next: World; readonly reply: Reply | undefined }> {
   const state = world.nodes[node] ?? BLANK;
   const round = state.rounds[token];
@@ -147,15 +180,21 @@ function* arrive(
   const cleared = operation === 'prepare' && sabotage === 'gives-way' ? state.sealed.reduce(aborted, state) : state;
   const done = carryOut(node === HOME ? state : cleared, operation, token);
   let next = withNode(world, node, done.state);
-  if (done.reply === 'done' && operation === 'freeze') next = { ...next, quiet: quietNow(next, token, unfenced) };
+  if (done.reply === 'done' && operation === 'freeze')
+    next = { ...next, quiet: quietNow(next, token, nodes, unfenced) };
   const begun = operation === 'cut' && done.reply === 'done';
-  if (begun && showsOneMoment(world, node, token, unfenced))
+  if (begun && showsOneMoment(world, node, token, nodes, unfenced))
     next = { ...next, good: inOrder([...next.good, `${token}@${node}`]) };
   yield { next, reply: begun ? undefined : done.reply };
 }
 
-function quietNow({ nodes, quiet }: World, token: RoundToken, unfenced: NodeName | undefined): World['quiet'] {
-  const all = NODES.every((node) => node === unfenced || nodes[node]?.rounds[token] === 'frozen');
+function quietNow(
+  { nodes, quiet }: World,
+  token: RoundToken,
+  members: readonly NodeName[],
+  unfenced: NodeName | undefined,
+): World['quiet'] {
+  const all = members.every((node) => node === unfenced || nodes[node]?.rounds[token] === 'frozen');
   return all ? inOrder([...quiet, token]) : quiet;
 }
 
@@ -164,10 +203,11 @@ function showsOneMoment(
   { nodes, quiet }: World,
   node: NodeName,
   token: RoundToken,
+  members: readonly NodeName[],
   unfenced: NodeName | undefined,
 ): boolean {
   if (node !== unfenced) return quiet.includes(token);
-  return NODES.every((other) => other === node || nodes[other]?.rounds[token] === 'frozen');
+  return members.every((other) => other === node || nodes[other]?.rounds[token] === 'frozen');
 }
 
 function hear(
@@ -175,11 +215,12 @@ function hear(
   i: number,
   node: NodeName,
   reply: Reply | 'unknown',
-  { unfenced, sabotage }: Setting,
+  { nodes, unfenced, sabotage }: Setting,
 ): World {
   const coordinator = world.coordinators[i];
   if (!coordinator) return world;
-  const next = answered(coordinator, node, reply, unfenced);
+  const others = nodes.filter((each) => each !== HOME);
+  const next = answered(coordinator, node, reply, others, unfenced);
   const hasty = sabotage === 'no-barrier' && coordinator.step === 'freeze' && reply === 'done';
   // Without the barrier a node is cut as soon as it is frozen.
   const late = hasty ? posted(world.late, { node, operation: 'cut', token: coordinator.about }) : world.late;
