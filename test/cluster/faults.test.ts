@@ -6,7 +6,7 @@ const shared = new SharedClusterWorld();
 afterAll(async () => shared[Symbol.asyncDispose]());
 
 /** Coprime to what the list repeats by. */
-const SHARE = 9;
+const SHARE = 11;
 
 describe('the group is whole or absent, and nothing stays', () => {
   test.each(FAULTS.filter((_, i) => i % SHARE === 0))('when at $step of $at $victim $kind', async (fault) => {

@@ -21,7 +21,13 @@ const NODE_STEPS = ['prepare', 'freeze', 'frozen', 'cut', 'thawed', 'sealed', 'c
 const CONTROLLER_STEPS = ['prepared-home', 'prepared', 'frozen', 'decide', 'decided'].map(
   (step) => `coordinator.${step}`,
 );
-const KINDS = ['is killed', 'has its guard killed', 'stops for longer than the lease', 'is cut off'] as const;
+const KINDS = [
+  'is killed',
+  'is told to end',
+  'has its guard killed',
+  'stops for longer than the lease',
+  'is cut off',
+] as const;
 /** The first is the home of every group: it has the least name. */
 const NODES = ['node-1', 'node-2'] as const;
 const CONTROLLER = 'controller-1';
@@ -105,6 +111,13 @@ async function hit(world: ClusterWorld, { victim, kind }: Strike, stopped?: stri
       await cluster.kill(victim);
       goOn();
       break;
+    case 'is told to end': {
+      // It may be the one that stands still, or wait for that one.
+      const ended = cluster.end(victim);
+      goOn();
+      await ended;
+      break;
+    }
     case 'has its guard killed': {
       const guard = await world.guardOf(victim);
       if (guard !== undefined) await end(guard);

@@ -37,7 +37,7 @@ export class ClusterWorld implements AsyncDisposable {
     for (const node of cluster.nodes) {
       const volumeId = await createOn(cluster.csi(), node);
       volumeIds.push(volumeId);
-      folders.push(await publish(cluster, node, volumeId));
+      folders.push(await publish(cluster.csi(node), path.join(cluster.running.workFolder, node), volumeId));
     }
     const writers = await Writers.start(folders, cluster.running.folder);
     resources.move();
@@ -128,13 +128,12 @@ export async function createOn(csi: Csi, node: string, name = `on-${node}`): Pro
   return volume?.volumeId ?? '';
 }
 
-async function publish(cluster: Cluster, node: string, volumeId: string): Promise<string> {
-  const folder = path.join(cluster.running.workFolder, node);
+/** Stages and publishes it as the kubelet would, below this folder. @returns where it is mounted */
+export async function publish({ node }: Csi, folder: string, volumeId: string): Promise<string> {
   const [stagingTargetPath, targetPath] = [path.join(folder, 'staged'), path.join(folder, 'target')];
   await mkdir(stagingTargetPath, { recursive: true });
   const volumeCapability = mountCapability();
-  const { node: kubelet } = cluster.csi(node);
-  await kubelet.NodeStageVolume({ volumeId, stagingTargetPath, volumeCapability });
-  await kubelet.NodePublishVolume({ volumeId, stagingTargetPath, targetPath, volumeCapability });
+  await node.NodeStageVolume({ volumeId, stagingTargetPath, volumeCapability });
+  await node.NodePublishVolume({ volumeId, stagingTargetPath, targetPath, volumeCapability });
   return targetPath;
 }

@@ -122,6 +122,14 @@ export class Cluster implements AsyncDisposable {
     await this.member(name).process.kill();
   }
 
+  /** As the kubelet ends a container. Resolves when it has ended. */
+  async end(name: string): Promise<void> {
+    const { process } = this.member(name);
+    process.signal('SIGTERM');
+    await process.ended();
+    this.#forget(name);
+  }
+
   /** Those that do not run; resolves when they answer. */
   async restart(names: readonly string[] = [...this.running.members.keys()]): Promise<void> {
     const dead = names.filter((name) => this.member(name).process.pid === undefined);

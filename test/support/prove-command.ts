@@ -12,6 +12,7 @@ export interface ProveOutput {
   readonly seed: number;
   readonly nodes: readonly string[];
   readonly rounds: readonly { readonly windowMs?: number }[];
+  readonly windowMs?: unknown;
   readonly nodeWindowsMs: Readonly<Record<string, unknown>>;
   readonly violations: number;
   readonly violationsByKind: { readonly durable: Readonly<Record<string, number>> };
