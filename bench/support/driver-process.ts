@@ -1,11 +1,11 @@
 /** A CSI driver as a process: ours from sources, ours compiled, or another one. */
 import { closeSync, openSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startChild } from '../../src/host/child.ts';
 import { type CsiClient, connectCsi } from '../../src/prove/csi-client.ts';
+import { isListening } from '../../test/support/listening.ts';
 
 const START_LIMIT_MS = 60_000;
 const POLL_MS = 1;
@@ -69,21 +69,9 @@ export async function launch({ folder, name, command }: Launch): Promise<DriverP
 }
 
 async function listening(socket: string): Promise<void> {
-  for (const end = performance.now() + START_LIMIT_MS; !(await answers(socket)); await sleep(POLL_MS)) {
+  for (const end = performance.now() + START_LIMIT_MS; !(await isListening(socket)); await sleep(POLL_MS)) {
     if (performance.now() > end) throw new Error(`nobody listens at ${socket}`);
   }
-}
-
-function answers(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = connect(socket);
-    const answer = (yes: boolean) => {
-      connection.destroy();
-      resolve(yes);
-    };
-    connection.once('connect', () => answer(true));
-    connection.once('error', () => answer(false));
-  });
 }
 
 async function memoryOf(pid: number): Promise<Memory> {

@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, open, readFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from './command.ts';
 import { connectTo } from './csi.ts';
+import { isListening } from './listening.ts';
 
 const START_MS = 60_000;
 const STOP_MS = 30_000;
@@ -105,7 +105,7 @@ export class Driver implements AsyncDisposable {
 
   async #ready(): Promise<void> {
     const end = performance.now() + START_MS;
-    while (!(await answers(this.socket))) {
+    while (!(await isListening(this.socket))) {
       if (this.#ended) throw this.#hasEnded();
       if (performance.now() > end) throw new Error(`no answer within ${START_MS} ms`);
       await sleep(50);
@@ -114,16 +114,4 @@ export class Driver implements AsyncDisposable {
     const ended = once(this.#child, 'exit').then(() => Promise.reject(this.#hasEnded()));
     await Promise.race([csi.ready(START_MS), ended]);
   }
-}
-
-function answers(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = connect(socket);
-    const answer = (yes: boolean) => {
-      connection.destroy();
-      resolve(yes);
-    };
-    connection.once('connect', () => answer(true));
-    connection.once('error', () => answer(false));
-  });
 }

@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile, rename, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import path from 'node:path';
 import { ROOT } from './command.ts';
+import { isListening } from './listening.ts';
 import { eventually, type Scratch } from './scratch.ts';
 import { stateOf } from './serve.ts';
 
@@ -106,15 +106,7 @@ export class GuardRole implements AsyncDisposable {
 
   async #listens(): Promise<boolean> {
     if (this.#child?.exitCode !== null) throw new Error(`the guard ended:\n${await this.log()}`);
-    return await new Promise((resolve) => {
-      const connection = connect(this.socket);
-      const answer = (yes: boolean) => {
-        connection.destroy();
-        resolve(yes);
-      };
-      connection.once('connect', () => answer(true));
-      connection.once('error', () => answer(false));
-    });
+    return await isListening(this.socket);
   }
 }
 

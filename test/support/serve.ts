@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readdir, readFile, readlink, rename, symlink, writeFile } from 'node:fs/promises';
-import { connect as connectSocket } from 'node:net';
 import path from 'node:path';
 import { isErrno } from '../../src/core/errors.ts';
 import { ROOT } from './command.ts';
 import { type Csi, connectTo } from './csi.ts';
+import { isListening } from './listening.ts';
 import { eventually, type Scratch } from './scratch.ts';
 
 export const NODE_NAME = 'node-a';
@@ -65,7 +65,7 @@ export class Serve implements AsyncDisposable {
     };
     const listens = async () => {
       await alive();
-      return await answers(socketOf(scratch));
+      return await isListening(socketOf(scratch));
     };
     await eventually('the driver listens', listens, START_MS);
     const csi = await clientOf(scratch);
@@ -218,18 +218,6 @@ async function connect(scratch: Scratch): Promise<Csi> {
   const csi = await clientOf(scratch);
   await csi.ready(START_MS);
   return csi;
-}
-
-function answers(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = connectSocket(socket);
-    const answer = (yes: boolean) => {
-      connection.destroy();
-      resolve(yes);
-    };
-    connection.once('connect', () => answer(true));
-    connection.once('error', () => answer(false));
-  });
 }
 
 function failpointsOf(scratch: Scratch): string {
