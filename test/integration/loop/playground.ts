@@ -5,6 +5,7 @@ import { LoopBackend, type LoopBackendOptions } from '../../../src/backends/loop
 import type { AttachedDevice, Backend } from '../../../src/core/backend.ts';
 import { type Bytes, GiB, MiB } from '../../../src/core/bytes.ts';
 import { systemClock } from '../../../src/core/clock.ts';
+import { isErrno } from '../../../src/core/errors.ts';
 import { type VolumeId, volumeId } from '../../../src/core/ids.ts';
 import { makeFilesystem } from '../../../src/host/filesystem.ts';
 import { LogLines, NEVER, NODE } from '../../support/rig.ts';
@@ -53,10 +54,20 @@ export async function fragment({ path: device }: AttachedDevice, offset: Bytes, 
   await file.sync();
 }
 
-/** Every path below a folder, relative to it. */
+/** Every path below a folder, relative to it. What is being removed from it meanwhile may be missing. */
 export async function everythingIn(folder: string): Promise<readonly string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries.map(({ parentPath, name }) => path.relative(folder, path.join(parentPath, name))).toSorted();
+  const entries = await readdir(folder, { withFileTypes: true });
+  const below = await Promise.all(
+    entries.map(async (entry) => {
+      if (!entry.isDirectory()) return [entry.name];
+      const inside = await everythingIn(path.join(folder, entry.name)).catch((error: unknown) => {
+        if (isErrno(error, 'ENOENT')) return undefined;
+        throw error;
+      });
+      return inside ? [entry.name, ...inside.map((name) => path.join(entry.name, name))] : [];
+    }),
+  );
+  return below.flat().toSorted();
 }
 
 export async function isThere(file: string): Promise<boolean> {
