@@ -31,12 +31,14 @@ async function killedAt(point: string, name: string): Promise<string> {
   return await code;
 }
 
-test('the controller dies after the cut: the node gives it up by itself, and the same call makes it', async () => {
+test('the controller dies after the cut: the node gives it up by itself after two leases, and the same call makes it', async () => {
   const { cluster, writers } = world;
   const before = await world.footprint();
+  const begin = performance.now();
   expect(await killedAt('coordinator.decide', 'given-up')).toBe('unavailable');
   // Nobody asks for it.
   await world.settled(before);
+  expect(performance.now() - begin).toBeGreaterThan(2 * LEASE_MS);
   await writers.expectWriting();
 
   await cluster.restart();
