@@ -19,6 +19,12 @@ export function verdict(passed: boolean): Tally {
   return passed ? { ...NOTHING, passed: 1 } : { ...NOTHING, failed: 1 };
 }
 
+/** A check that broke has failed; why is printed. */
+export function complain(error: unknown): Tally {
+  console.error(error);
+  return verdict(false);
+}
+
 /** The last line of a run: `N passed, N failed, N skipped`. */
 export function countLine({ passed, failed, skipped }: Tally): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { runSanity, SANITY_RUNS } from '../sanity/sanity.ts';
 import { runLvmSoakTier, runLvmTier } from '../vm/lvm.ts';
 import { ROOT, stream } from './command.ts';
-import { addUp, NOTHING, type Tally, verdict } from './tally.ts';
+import { addUp, complain, NOTHING, type Tally, verdict } from './tally.ts';
 
 const EXIT_LIMIT_MS = 30_000;
 
@@ -63,11 +63,6 @@ async function runSanityTier({ signal }: TestRun): Promise<Tally> {
     tallies.push(await runSanity(run, signal).catch(complain));
   }
   return addUp(tallies);
-}
-
-function complain(error: unknown): Tally {
-  console.error(error);
-  return verdict(false);
 }
 
 function jestTier(name: string, needsRoot: boolean): Tier {

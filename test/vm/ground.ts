@@ -26,8 +26,8 @@ export interface Ground extends AsyncDisposable {
   exec(argv: readonly string[], options?: ExecOptions): Promise<GuestResult>;
 }
 
-/** Has the group `GROUP`, empty. */
-export async function openGround(): Promise<Ground> {
+/** Has the group `GROUP`, empty. A signal switches a virtual machine off at once; what runs here is let finish. */
+export async function openGround(signal?: AbortSignal): Promise<Ground> {
   await using resources = new AsyncDisposableStack();
   const folder = await mkdtemp(path.join(tmpdir(), 'ground-'));
   resources.defer(() => rm(folder, { recursive: true, force: true }));
@@ -36,7 +36,7 @@ export async function openGround(): Promise<Ground> {
     await using file = await open(disk, 'wx');
     await file.truncate(Number(DISK_BYTES));
   }
-  const place = existsSync('/dev/mapper/control') ? await here(disk, resources) : await there(disk, resources);
+  const place = existsSync('/dev/mapper/control') ? await here(disk, resources) : await there(disk, resources, signal);
   const { exec, emulated } = place;
   await must(exec, ['modprobe', '-a', 'dm_thin_pool', 'loop']);
   await must(exec, ['vgcreate', '-y', '--metadatasize', '32m', GROUP, place.device]);
@@ -48,12 +48,15 @@ interface Place extends Pick<Ground, 'exec' | 'emulated'> {
   readonly device: string;
 }
 
-async function there(disk: string, resources: AsyncDisposableStack): Promise<Place> {
+async function there(disk: string, resources: AsyncDisposableStack, signal?: AbortSignal): Promise<Place> {
   const how = await accelerator();
   const emulated = how === 'tcg';
   // With two emulated processors Node.js died now and then without a word (V8: a check of its pages of code).
   const cpus = emulated ? 1 : 2;
   const machine = resources.use(await Machine.start({ accelerator: how, memoryMiB: MEMORY_MIB, cpus, disks: [disk] }));
+  const switchOff = () => void machine.kill();
+  signal?.addEventListener('abort', switchOff);
+  resources.defer(() => signal?.removeEventListener('abort', switchOff));
   return { exec: (argv, options) => machine.exec(argv, options), emulated, device: '/dev/vda' };
 }
 
