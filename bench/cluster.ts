@@ -1,6 +1,7 @@
 /**
  * What it costs to keep the fence over a network: the window of the same number of volumes over more and more agents,
- * beside a driver that is controller and node in one, in the same run.
+ * beside a driver that is controller and node in one, in the same run; and beside as many drivers that know nothing of each
+ * other and are called at the same moment, which is what the processes alone cost that share this machine.
  */
 import { startTemporaryCluster } from '../src/app/temporary/cluster.ts';
 import { startTemporaryDriver, type TemporaryDriver } from '../src/app/temporary/driver.ts';
@@ -16,24 +17,30 @@ import { mountVolumes } from './support/volumes.ts';
 
 const VOLUMES = 16;
 const VOLUME_BYTES = 64n * MiB;
-const AGENTS = [1, 2, 4] as const;
+const NODES = [1, 2, 4] as const;
 const DELAYS_MS = [0, 1] as const;
 const REPETITIONS = 15;
 /** Beyond the window of one process: freeze is answered, cut is asked for; and as much again for the machine's own pace. */
 const ROUND_TRIPS = 2;
 
 interface Setup {
-  /** Undefined: controller and node in one process. */
-  readonly agents?: number;
+  /** `alone`: controller and node in one process. `side by side`: as many of those, each with its share of the volumes. */
+  readonly kind: 'alone' | 'side by side' | 'agents';
+  readonly nodes: number;
   /** Each way. */
   readonly delayMs: number;
 }
 
-interface Running {
-  readonly setup: Setup;
+/** Volumes that are cut together. */
+interface Group {
   readonly driver: TemporaryDriver;
   readonly client: CsiClient;
   readonly volumeIds: readonly string[];
+}
+
+interface Running {
+  readonly setup: Setup;
+  readonly groups: readonly Group[];
 }
 
 interface Result extends Setup {
@@ -48,13 +55,14 @@ interface Sample {
 }
 
 const SETUPS: readonly Setup[] = [
-  { delayMs: 0 },
-  ...DELAYS_MS.flatMap((delayMs) => AGENTS.map((agents) => ({ agents, delayMs }))),
+  { kind: 'alone', nodes: 1, delayMs: 0 },
+  ...NODES.filter((nodes) => nodes > 1).map((nodes) => ({ kind: 'side by side', nodes, delayMs: 0 }) as const),
+  ...DELAYS_MS.flatMap((delayMs) => NODES.map((nodes) => ({ kind: 'agents', nodes, delayMs }) as const)),
 ];
 
 export const cluster: Part = {
   name: 'cluster',
-  summary: 'window of 16 volumes over 1, 2 and 4 agents, near and 1 ms away, beside that of a single process',
+  summary: 'window of 16 volumes over 1, 2 and 4 agents, near and 1 ms away, beside that of drivers without agents',
   run: async ({ options, signal, progress }) => {
     await using resources = new AsyncDisposableStack();
     using logger = createLogger({ level: 'warn', secretFields: [] });
@@ -62,7 +70,7 @@ export const cluster: Part = {
     await expediteRcu(resources);
     const running: Running[] = [];
     for (const setup of SETUPS) {
-      progress(`starting ${nameOf(setup)}`);
+      progress(`starting ${nameOf(setup)}, ${setup.delayMs} ms away`);
       running.push(await start(setup, signal, resources));
     }
     const samples = new Map<Running, Sample[]>(running.map((each) => [each, []]));
@@ -87,21 +95,43 @@ async function expediteRcu(resources: AsyncDisposableStack): Promise<void> {
 }
 
 async function start(setup: Setup, signal: AbortSignal, resources: AsyncDisposableStack): Promise<Running> {
-  const { agents, delayMs } = setup;
-  const link = resources.use(new DelayedLink(delayMs));
-  const driver = resources.use(
-    agents === undefined
-      ? await startTemporaryDriver()
-      : await startTemporaryCluster({ nodes: agents, ...(delayMs > 0 && { between: link.between }) }),
-  );
+  const { kind, nodes, delayMs } = setup;
+  const drivers: TemporaryDriver[] = [];
+  if (kind === 'agents') {
+    const link = resources.use(new DelayedLink(delayMs));
+    drivers.push(await startTemporaryCluster({ nodes, ...(delayMs > 0 && { between: link.between }) }));
+  } else {
+    for (let i = 0; i < nodes; i++) drivers.push(await startTemporaryDriver());
+  }
+  for (const driver of drivers) resources.use(driver);
+  const groups: Group[] = [];
+  for (const driver of drivers) groups.push(await mountGroup(driver, VOLUMES / drivers.length, signal, resources));
+  return { setup, groups };
+}
+
+async function mountGroup(
+  driver: TemporaryDriver,
+  count: number,
+  signal: AbortSignal,
+  resources: AsyncDisposableStack,
+): Promise<Group> {
   const client = resources.use(await connectCsi(driver.endpoint));
   const nodes: CsiClient[] = [];
   for (const { endpoint } of driver.nodes) nodes.push(resources.use(await connectCsi(endpoint)));
-  const volumes = await mountVolumes({ client, nodes }, VOLUMES, VOLUME_BYTES, driver.workFolder, signal, resources);
-  return { setup, driver, client, volumeIds: volumes.map(({ id }) => id) };
+  const volumes = await mountVolumes({ client, nodes }, count, VOLUME_BYTES, driver.workFolder, signal, resources);
+  return { driver, client, volumeIds: volumes.map(({ id }) => id) };
 }
 
-async function measure({ driver, client, volumeIds }: Running): Promise<Sample> {
+/** All groups at the same moment; the longest counts. */
+async function measure({ groups }: Running): Promise<Sample> {
+  const samples = await Promise.all(groups.map(cutOnce));
+  return {
+    windowMs: Math.max(...samples.map(({ windowMs }) => windowMs)),
+    callMs: Math.max(...samples.map(({ callMs }) => callMs)),
+  };
+}
+
+async function cutOnce({ driver, client, volumeIds }: Group): Promise<Sample> {
   const started = performance.now();
   const request = { name: `bench-${process.hrtime.bigint()}`, sourceVolumeIds: volumeIds };
   const { groupSnapshot } = await client.group.CreateVolumeGroupSnapshot(request);
@@ -123,43 +153,63 @@ function resultOf(setup: Setup, samples: readonly Sample[]): Result {
 }
 
 function report(results: readonly Result[]): Section {
-  const single = results.find(({ agents }) => agents === undefined)?.windowMs ?? Number.NaN;
-  const over = results.filter(({ agents }) => agents !== undefined);
+  const windowOf = (kind: Setup['kind'], nodes: number) =>
+    results.find((each) => each.kind === kind && each.nodes === nodes)?.windowMs ?? Number.NaN;
+  const alone = windowOf('alone', 1);
+  const far = results.filter(({ kind, delayMs }) => kind === 'agents' && delayMs > 0);
   return {
     title: `Cluster: window of a group snapshot of ${VOLUMES} idle volumes (ms, medians)`,
     columns: [
-      { title: 'AGENTS' },
+      { title: '' },
       { title: 'DELAY', align: 'right' },
       { title: 'WINDOW', align: 'right' },
       { title: 'BEYOND ONE PROCESS', align: 'right' },
       { title: 'CALL', align: 'right' },
     ],
     rows: results.map((result) => [
-      result.agents === undefined ? 'in the process' : String(result.agents),
-      result.agents === undefined ? '' : ms(result.delayMs),
+      nameOf(result),
+      result.kind === 'agents' ? ms(result.delayMs) : '',
       ms(result.windowMs),
-      result.agents === undefined ? '' : ms(result.windowMs - single),
+      result.kind === 'alone' ? '' : ms(result.windowMs - alone),
       ms(result.callMs),
     ]),
-    aims: over.filter(({ delayMs }) => delayMs > 0).map((result) => aimOf(result, single)),
+    aims: far.flatMap((result) => [
+      aimOf(result, 'one process', alone),
+      ...(result.nodes > 1
+        ? [aimOf(result, `${result.nodes} processes side by side`, windowOf('side by side', result.nodes))]
+        : []),
+      aimOf(result, 'the same agents without the delay', windowOf('agents', result.nodes)),
+    ]),
     notes: [
-      'DELAY is added each way by a relay before each agent. The longest window over the agents counts.',
+      'DELAY is added each way by a relay before each agent. The longest window over the nodes counts.',
+      'Side by side: drivers that know nothing of each other, each with its share of the volumes, called at one moment.',
       'All of them are on this machine and take turns, with rcu_expedited raised all the time.',
     ],
     data: results,
   };
 }
 
-function aimOf({ agents, delayMs, windowMs }: Result, single: number): Aim {
-  const most = single + ROUND_TRIPS * 2 * delayMs;
+function aimOf({ nodes, delayMs, windowMs }: Result, reference: string, referenceMs: number): Aim {
+  const most = ROUND_TRIPS * 2 * delayMs;
   return {
-    what: `window over ${agents} agents, ${delayMs} ms away, beyond one process`,
-    aim: `${ROUND_TRIPS} round trips (${ms(most - single)} ms)`,
-    measured: `${ms(windowMs - single)} ms`,
-    reached: windowMs <= most,
+    what: `window over ${agents(nodes)}, ${delayMs} ms away, beyond ${reference}`,
+    aim: `${ROUND_TRIPS} round trips (${ms(most)} ms)`,
+    measured: `${ms(windowMs - referenceMs)} ms`,
+    reached: windowMs - referenceMs <= most,
   };
 }
 
-function nameOf({ agents, delayMs }: Setup): string {
-  return agents === undefined ? 'a single process' : `${agents} agents, ${delayMs} ms away`;
+function nameOf({ kind, nodes }: Setup): string {
+  switch (kind) {
+    case 'alone':
+      return 'one process';
+    case 'side by side':
+      return `${nodes} side by side`;
+    case 'agents':
+      return agents(nodes);
+  }
+}
+
+function agents(count: number): string {
+  return count === 1 ? '1 agent' : `${count} agents`;
 }

@@ -21,7 +21,7 @@ const PARTS: readonly Part[] = [fence, cluster, size, rpc, scale, io];
 
 const USAGE = `npm run bench -- [part...] [options]
 
-${PARTS.map(({ name, summary }) => `  ${name.padEnd(7)}${summary}`).join('\n')}
+${PARTS.map(({ name, summary }) => `  ${name.padEnd(9)}${summary}`).join('\n')}
 
   --json                 one JSON object instead of tables
   --repetitions <count>  how often each thing is measured (default: each part's own)
