@@ -23,6 +23,8 @@ const WHOLE: readonly Part[] = [
 /** What of it an emulated machine has time for in every run; the whole takes it hours. */
 const EMULATED: readonly Part[] = [
   { file: 'test/prove/lvm-thin.ts', only: 'of 3 volumes', proveRounds: 3 },
+  { file: 'test/prove/lvm-thin.ts', only: 'of 8 volumes', proveRounds: 2 },
+  { file: 'test/prove/lvm-thin.ts', only: 'of 16 volumes', proveRounds: 1 },
   { file: 'test/fault/lvm-thin.ts', only: 'killed at round.frozen|killed at snapshot.sealed|with its guard' },
 ];
 
