@@ -94,6 +94,10 @@ export function agentHandlers(agent: NodeAgent, version: string): Handlers<Agent
       const { quiescence } = await agent.prepare(readPlan(node, request), signal);
       return { quiescence: quiescence.map(writeQuiescence) };
     },
+    Wait: async ({ token }, { signal }) => {
+      await agent.wait(tokenOf(token), signal);
+      return {};
+    },
     Freeze: async ({ token }, { signal }) => await agent.freeze(tokenOf(token), signal),
     Cut: async ({ token }, { signal }) => {
       const { evidence } = await agent.cut(tokenOf(token), signal);

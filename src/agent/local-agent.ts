@@ -126,6 +126,10 @@ export class LocalAgent implements NodeAgent {
     return this.#rounds.prepare(plan, signal);
   }
 
+  async wait(token: RoundToken): Promise<void> {
+    this.#rounds.wait(token);
+  }
+
   freeze(token: RoundToken): Promise<FrozenNode> {
     return this.#rounds.freeze(token);
   }

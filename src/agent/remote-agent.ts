@@ -133,6 +133,10 @@ export class RemoteAgent implements NodeAgent, Disposable {
     return this.#understood(() => ({ quiescence: quiescence.map((each) => readQuiescence('quiescence', each)) }));
   }
 
+  async wait(token: RoundToken, signal: AbortSignal): Promise<void> {
+    await this.#client.call('Wait', { token }, LOOK_MS, signal);
+  }
+
   async freeze(token: RoundToken, signal: AbortSignal): Promise<FrozenNode> {
     const { leaseLeftMs } = await this.#client.call('Freeze', { token }, this.#lease(token) + FREEZE_MARGIN_MS, signal);
     return { leaseLeftMs };

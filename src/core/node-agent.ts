@@ -41,11 +41,16 @@ export interface NodeAgent {
   deleteGroup(id: GroupId, signal: AbortSignal): Promise<void>;
 
   /**
-   * The steps of the round (docs/design.md, "The round"). Prepared again while it waits for its freeze: answers the same, and
-   * hears so that its coordinator lives; it gives up without that.
+   * The steps of the round (docs/design.md, "The round").
    * @throws DriverError aborted when an earlier round of the group is still under way here, or has been committed
    */
   prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode>;
+  /**
+   * The coordinator lives, and waits for other nodes: without such signs what is prepared or sealed is given up. Never
+   * begins a round: what a node that has restarted finds may differ from what it has answered.
+   * @throws DriverError aborted when the round is not one that waits here
+   */
+  wait(token: RoundToken, signal: AbortSignal): Promise<void>;
   freeze(token: RoundToken, signal: AbortSignal): Promise<FrozenNode>;
   cut(token: RoundToken, signal: AbortSignal): Promise<CutNode>;
   /** Again for what is committed: returns the same. @throws DriverError aborted for what was not cut, or was aborted */

@@ -93,14 +93,15 @@ export class LedRound {
       return phase === 'freeze' ? await this.#withoutBarrier(asked) : [];
     }
     const answers = Promise.all(asked.map((node) => this.#ask(phase, node)));
-    return phase === 'prepare' ? await showingLife(answers, (signal) => this.#showLife(signal)) : await answers;
+    const isSlow = phase === 'prepare' || phase === 'cut';
+    return isSlow ? await showingLife(answers, this.#leaseMs, (signal) => this.#showLife(signal)) : await answers;
   }
 
   #showLife(signal: AbortSignal): void {
     for (const node of this.#prepared.keys()) {
-      const agent = this.#agents.get(node);
-      // Whatever is wrong with it shows when it is to freeze.
-      agent?.prepare(this.#plan(node), AbortSignal.any([signal, this.#signal])).catch(() => undefined);
+      const sign = this.#agents.get(node)?.wait(this.story.token, AbortSignal.any([signal, this.#signal]));
+      // Whatever is wrong with it shows when it is to go on.
+      sign?.catch(() => undefined);
     }
   }
 

@@ -25,9 +25,9 @@ import type { FenceObserver } from './fence-observer.ts';
 import type { FenceSession } from './fence-session.ts';
 import { cutMembers } from './member-cuts.ts';
 import { assertLease, type NodeFence } from './node-fence.ts';
-import { type OpenRound, OpenRounds, OVERDUE_LEASES } from './open-rounds.ts';
+import { type OpenRound, OpenRounds } from './open-rounds.ts';
 import { RoundEndings } from './round-endings.ts';
-import { PREPARED_LIMIT_MS } from './signs-of-life.ts';
+import { silenceLimitMs } from './signs-of-life.ts';
 
 export interface NodeRoundsParts {
   readonly backend: Backend;
@@ -61,19 +61,7 @@ export class NodeRounds {
     this.#endings = new RoundEndings(this.#rounds, backend, observer);
   }
 
-  /** Again, of a round that is prepared: a sign of life of its coordinator. */
   async prepare(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode> {
-    return this.#rounds.get(plan.token) ? this.#waitOn(plan.token) : await this.#begin(plan, signal);
-  }
-
-  /** @throws DriverError aborted when it has gone on, or ended */
-  #waitOn(token: RoundToken): PreparedNode {
-    const round = this.#rounds.step(token, 'wait');
-    this.#endings.expireIn(round, PREPARED_LIMIT_MS);
-    return { quiescence: round.targets.map(quiescenceOf) };
-  }
-
-  async #begin(plan: RoundPlan, signal: AbortSignal): Promise<PreparedNode> {
     return await this.#rounds.begin(plan.token, async () => {
       const { token, group, members } = plan;
       await using undo = new AsyncDisposableStack();
@@ -89,12 +77,18 @@ export class NodeRounds {
       const session = await this.#prepareFence(plan, targets, signal);
       undo.defer(async () => void (await session?.end()));
       this.#rounds.assertNotEnded(token);
-      const locks = { volumeLocks, nameLocks };
-      this.#rounds.add(token, this.#opened(plan, targets, session, locks));
+      const round = this.#opened(plan, targets, session, { volumeLocks, nameLocks });
+      this.#rounds.add(token, round);
       // The round has them from here on.
       undo.move();
-      return this.#waitOn(token);
+      this.#endings.expireInSilence(round);
+      return { quiescence: targets.map(quiescenceOf) };
     });
+  }
+
+  /** A sign of life of the coordinator. @throws DriverError aborted when the round is not one that waits for it here */
+  wait(token: RoundToken): void {
+    this.#endings.expireInSilence(this.#rounds.step(token, 'wait'));
   }
 
   async #prepareFence(
@@ -121,7 +115,8 @@ export class NodeRounds {
     round.freezeStartedMs = this.#clock.monotonicMs();
     await failpoint('round.freeze');
     // Where nothing is stopped there is no lease: those of the other nodes end first.
-    this.#endings.expireIn(round, (round.session ? 1 : OVERDUE_LEASES) * round.plan.leaseMs);
+    const { leaseMs } = round.plan;
+    this.#endings.expireIn(round, round.session ? leaseMs : silenceLimitMs(leaseMs));
     if (round.session) {
       round.frozenAtMs = await round.session.freeze(round.plan.leaseMs);
       // Aborted meanwhile: then the session has thawed, or will.
@@ -162,8 +157,7 @@ export class NodeRounds {
     this.#rounds.step(round.plan.token, 'seal');
     // What follows concerns the cut alone, and nobody knows how long its coordinator takes.
     round.volumeLocks[Symbol.dispose]();
-    // Of a group its home decides; what is of this node alone is given up when its coordinator does not come back.
-    if (!round.plan.group) this.#endings.expireIn(round, OVERDUE_LEASES * round.plan.leaseMs);
+    this.#endings.expireInSilence(round);
     await failpoint('round.sealed');
     return evidence;
   }

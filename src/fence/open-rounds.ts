@@ -6,6 +6,7 @@ import type { Decision, RoundPlan, RoundToken } from '../core/round.ts';
 import { EndedRounds } from './ended-rounds.ts';
 import type { FenceSession } from './fence-session.ts';
 import { type NodeRoundEvent, type NodeRoundState, nextState, obeys, settle } from './round-state.ts';
+import { silenceLimitMs } from './signs-of-life.ts';
 
 export interface OpenRound {
   readonly plan: RoundPlan;
@@ -16,7 +17,7 @@ export interface OpenRound {
   /** Of the group and the snapshots, so that nothing else takes their names; held until the round is over. */
   readonly nameLocks: Disposable;
   state: NodeRoundState;
-  /** When it came to its state, `Clock.monotonicMs`. */
+  /** When it came to its state, or last heard that its coordinator waits, `Clock.monotonicMs`. */
   movedAtMs: number;
   freezeStartedMs: number;
   frozenAtMs: readonly number[];
@@ -24,9 +25,6 @@ export interface OpenRound {
   /** The cut, from its start until it is sealed or has failed: what is under way must not be undone. */
   cutting?: Promise<unknown>;
 }
-
-/** A coordinator that lives goes on within one lease, or its round fails. */
-export const OVERDUE_LEASES = 2;
 
 export class OpenRounds {
   readonly #clock: Clock;
@@ -133,7 +131,7 @@ export class OpenRounds {
   settle(token: RoundToken, committed: boolean): Decision {
     const round = this.#rounds.get(token);
     const idleMs = this.#clock.monotonicMs() - (round?.movedAtMs ?? 0);
-    return settle(round?.state, committed, round !== undefined && idleMs > OVERDUE_LEASES * round.plan.leaseMs);
+    return settle(round?.state, committed, round !== undefined && idleMs > silenceLimitMs(round.plan.leaseMs));
   }
 
   #next(token: RoundToken, event: NodeRoundEvent): { readonly round: OpenRound; readonly state: NodeRoundState } {

@@ -9,6 +9,7 @@ import type { CutRecord } from '../core/snapshot.ts';
 import type { FenceObserver } from './fence-observer.ts';
 import type { OpenRound, OpenRounds } from './open-rounds.ts';
 import { isGivenUp, isUndoneAtStop } from './round-state.ts';
+import { silenceLimitMs } from './signs-of-life.ts';
 
 type Pool = Pick<Backend, 'isCommitted' | 'commitCut' | 'abortCut'>;
 
@@ -32,7 +33,10 @@ export class RoundEndings {
       const round = this.#rounds.told(token, 'commit', await this.#pool.isCommitted(token));
       const committed = await this.#pool.commitCut(token).catch((error: unknown) => {
         // Sealed it still is: whoever leads the round may try again, or abort.
-        if (round) round.state = 'sealed';
+        if (round) {
+          round.state = 'sealed';
+          this.expireInSilence(round);
+        }
         throw error;
       });
       this.#rounds.forget(token);
@@ -59,12 +63,17 @@ export class RoundEndings {
   }
 
   /** Aborts what nobody leads any more. Nobody waits for it either: what fails is told to the observer. */
-  async giveUp(token: RoundToken, isDue: IsDue = () => true): Promise<void> {
+  async giveUp(token: RoundToken, isStillDue: IsDue = () => true): Promise<void> {
     try {
-      await this.#rounds.inTurn(token, () => this.#undo(token, isDue));
+      await this.#rounds.inTurn(token, () => this.#undo(token, isStillDue));
     } catch (reason) {
       this.#observer.notCleanedUp(token, reason);
     }
+  }
+
+  /** The round is given up when nothing more is heard of its coordinator; of what its home decides nothing is. */
+  expireInSilence(round: OpenRound): void {
+    if (isDue(round)) this.expireIn(round, silenceLimitMs(round.plan.leaseMs));
   }
 
   /** The round is given up, if it has not gone on by then, so many milliseconds from now. */
@@ -89,20 +98,20 @@ export class RoundEndings {
 
   /** The coordinator has gone: the guard has thawed or will; what was cut and not sealed is deleted. */
   #expire(round: OpenRound): void {
-    const { token, group } = round.plan;
-    const isDue: IsDue = ({ state }) => isGivenUp(state, group === undefined);
     if (!isDue(round)) return;
     if (round.state === 'frozen' && round.session) this.#observer.leaseLost();
-    void this.giveUp(token, isDue);
+    void this.giveUp(round.plan.token, isDue);
   }
 
-  /** @param isDue absent: also what this process does not know is undone */
-  async #undo(token: RoundToken, isDue?: IsDue): Promise<void> {
+  /** @param isStillDue absent: also what this process does not know is undone */
+  async #undo(token: RoundToken, isStillDue?: IsDue): Promise<void> {
+    if (isStillDue) {
+      const open = this.#rounds.get(token);
+      if (!(open && isStillDue(open))) return;
+    }
     // First: a `prepare` that comes late is refused, and one that is under way undoes itself.
     await this.#rounds.end(token);
     const committed = await this.#pool.isCommitted(token);
-    const open = this.#rounds.get(token);
-    if (isDue && !(open && isDue(open))) return;
     try {
       // Not when its commit failed after it had been made: then it stays.
       const round = this.#rounds.told(token, 'abort', committed);
@@ -117,4 +126,9 @@ export class RoundEndings {
       this.#rounds.forget(token);
     }
   }
+}
+
+/** A round whose coordinator has gone. */
+function isDue({ state, plan }: OpenRound): boolean {
+  return isGivenUp(state, plan.group === undefined);
 }

@@ -35,6 +35,7 @@ let plan: RoundPlan;
 const never = new AbortController().signal;
 const send = {
   prepare: () => agent.prepare(plan, never),
+  wait: () => agent.wait(plan.token, never),
   freeze: () => agent.freeze(plan.token, never),
   cut: () => agent.cut(plan.token, never),
   commit: () => agent.commit(plan.token, never),
@@ -121,11 +122,24 @@ test.each<{ readonly as: string; readonly came: readonly Message[] }>([
 });
 
 test('each of them twice: the round goes on', async () => {
-  // Again, this is a sign of life of whoever leads it.
-  expect([await codeOf(send.prepare()), await codeOf(send.prepare())]).toEqual(['ok', 'ok']);
+  expect([await codeOf(send.prepare()), await codeOf(send.prepare())]).toEqual(['ok', 'aborted']);
   expect([await codeOf(send.freeze()), await codeOf(send.freeze())]).toEqual(['ok', 'aborted']);
   expect([await codeOf(send.cut()), await codeOf(send.cut())]).toEqual(['ok', 'aborted']);
   expect([await codeOf(send.commit()), await codeOf(send.commit())]).toEqual(['ok', 'ok']);
+  expect(await agent.getGroup(GROUP, never)).toMatchObject({ token: plan.token });
+});
+
+test('signs of life are heard while the round waits, begin none, and undo nothing', async () => {
+  expect(await codeOf(send.wait())).toBe('aborted');
+  expect(await codeOf(send.freeze())).toBe('aborted');
+  await send.prepare();
+  expect(await codeOf(send.wait())).toBe('ok');
+  await send.freeze();
+  expect(await codeOf(send.wait())).toBe('aborted');
+  await send.cut();
+  expect(await codeOf(send.wait())).toBe('ok');
+  await send.commit();
+  expect(await codeOf(send.wait())).toBe('aborted');
   expect(await agent.getGroup(GROUP, never)).toMatchObject({ token: plan.token });
 });
 

@@ -122,12 +122,13 @@ export class Cluster implements AsyncDisposable {
     await this.member(name).process.kill();
   }
 
-  /** As the kubelet ends a container. Resolves when it has ended. */
+  /** As the kubelet ends a container. Resolves when it has ended. @throws Error when it did not end well */
   async end(name: string): Promise<void> {
     const { process } = this.member(name);
     process.signal('SIGTERM');
-    await process.ended();
+    const code = await process.ended();
     this.#forget(name);
+    if (code !== 0) throw new Error(`${name} was told to end, and ended with ${code ?? 'a signal'}`);
   }
 
   /** Those that do not run; resolves when they answer. */

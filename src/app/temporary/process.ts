@@ -59,9 +59,9 @@ export class TemporaryProcess implements AsyncDisposable {
     await ready(this.endpoint, child, role);
   }
 
-  /** Resolves when it has ended, however. */
-  async ended(): Promise<void> {
-    await this.#child?.exited;
+  /** Resolves when it has ended, however. @returns its exit code; undefined when it did not run, or was killed */
+  async ended(): Promise<number | undefined> {
+    return (await this.#child?.exited)?.code ?? undefined;
   }
 
   /** @returns false when it does not run */

@@ -77,6 +77,8 @@ export class SimulatedAgent implements NodeAgent {
     return { quiescence: plan.members.map(() => 'frozen' as const) };
   }
 
+  async wait(): Promise<void> {}
+
   async freeze(token: RoundToken) {
     return { leaseLeftMs: this.#step(token, 'prepared', 'frozen').leaseMs };
   }

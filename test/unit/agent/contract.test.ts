@@ -67,6 +67,7 @@ const EXCHANGES: readonly Exchange[] = [
   { method: 'prepare', args: [PLAN], answer: { quiescence: EVIDENCE.map(({ quiescence }) => quiescence) } },
   { method: 'prepare', args: [without('group', SINGLE)], answer: { quiescence: ['idle'] } },
   { method: 'prepare', args: [without('group', { ...SINGLE, fenced: false })], answer: { quiescence: ['frozen'] } },
+  { method: 'wait', args: [TOKEN], answer: undefined },
   { method: 'freeze', args: [TOKEN], answer: { leaseLeftMs: 4999.75 } },
   { method: 'cut', args: [TOKEN], answer: { evidence: EVIDENCE } },
   { method: 'commit', args: [TOKEN], answer: RECORD },

@@ -47,6 +47,7 @@ const GOOD: Readonly<Record<string, Message>> = {
   GetGroup: { group_id: G },
   DeleteGroup: { group_id: G },
   Prepare: { token: TOKEN, name: NAME, group, members: [member(V1, M1), member(V2, M2)], lease_ms: 5000, fenced: true },
+  Wait: { token: TOKEN },
   Freeze: { token: TOKEN },
   Cut: { token: TOKEN },
   Commit: { token: TOKEN },
@@ -112,6 +113,7 @@ const agent: NodeAgent = scripted(NODE, {
     if (leaseMs < 1 || leaseMs > 30_000 || !/^[0-9a-f]{16}$/.test(token)) throw new Error('asked for nonsense');
     return { quiescence: members.map(() => 'idle') };
   },
+  wait: async () => undefined,
   freeze: async () => ({ leaseLeftMs: 1 }),
   cut: async () => ({ evidence: [] }),
   commit: async () => RECORD,
@@ -202,6 +204,7 @@ test.each<readonly [string, Message, string]>([
   ['ListVolumes', { page: { after: S1 } }, 'page.after'],
   ['ListSnapshots', { source_volume_id: S1 }, 'source_volume_id'],
   ['DeleteGroup', { group_id: V1 }, 'group_id'],
+  ['Wait', { token: 'F'.repeat(16) }, 'token'],
   ['Freeze', { token: 'F'.repeat(16) }, 'token'],
   ['Prepare', { lease_ms: 30_001 }, 'lease_ms'],
   ['Prepare', { lease_ms: 0 }, 'lease_ms'],

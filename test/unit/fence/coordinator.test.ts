@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { DriverError } from '../../../src/core/errors.ts';
 import { groupId, memberSnapshotId, type VolumeId, volumeId } from '../../../src/core/ids.ts';
-import { PREPARED_LIMIT_MS } from '../../../src/fence/signs-of-life.ts';
+import { silenceLimitMs } from '../../../src/fence/signs-of-life.ts';
 import type { FakeEvent, Script, Step } from '../support/fake-agents.ts';
 import { LEASE_MS, LedWorld, memberOf, NODES } from './support/led-world.ts';
 import { aWhile, tellTimers } from './support/timers.ts';
@@ -264,38 +264,43 @@ describe('members that can not be fenced', () => {
   });
 });
 
-describe('while a node is still being prepared', () => {
+describe('while other nodes are waited for', () => {
+  const limitMs = silenceLimitMs(LEASE_MS);
   beforeEach(tellTimers);
   afterEach(() => void jest.useRealTimers());
 
-  test('those that are hear from the coordinator often enough to wait for it, and no more after that', async () => {
-    const slow = Promise.withResolvers<void>();
-    const world = new LedWorld({ 'node-c': { wait: { prepare: slow.promise } } });
-    const done = world.run();
-    await aWhile();
-    for (let i = 0; i < 6; i++) {
-      const before = world.asked('prepare').length;
-      await jest.advanceTimersByTimeAsync(PREPARED_LIMIT_MS / 2);
-      const heard = world.asked('prepare').slice(before);
-      for (const node of ['node-a', 'node-b']) expect(heard).toContain(node);
-      expect(heard).not.toContain('node-c');
-    }
-    slow.resolve();
-    await done;
-    const before = world.asked('prepare').length;
-    await jest.advanceTimersByTimeAsync(10 * PREPARED_LIMIT_MS);
-    expect(world.asked('prepare')).toHaveLength(before);
-  });
+  test.each(['prepare', 'cut'] as const)(
+    'in %s, those that are ready hear from the coordinator often enough to wait for it, and no more after that',
+    async (step) => {
+      const slow = Promise.withResolvers<void>();
+      const world = new LedWorld({ 'node-c': { wait: { [step]: slow.promise } } });
+      const done = world.run();
+      await aWhile();
+      for (let i = 0; i < 6; i++) {
+        const before = world.asked('wait').length;
+        await jest.advanceTimersByTimeAsync(limitMs / 2);
+        const heard = world.asked('wait').slice(before);
+        for (const node of ['node-a', 'node-b']) expect(heard).toContain(node);
+        if (step === 'prepare') expect(heard).not.toContain('node-c');
+      }
+      slow.resolve();
+      await done;
+      const before = world.asked('wait').length;
+      await jest.advanceTimersByTimeAsync(10 * limitMs);
+      expect(world.asked('wait')).toHaveLength(before);
+      expect(world.asked('prepare')).toHaveLength(NODES.length);
+    },
+  );
 
-  test('what is wrong with one that is shows when it is to freeze', async () => {
+  test('what is wrong with one that is prepared shows when it is to freeze', async () => {
     const slow = Promise.withResolvers<void>();
     const gone = new DriverError('aborted', 'it was given up');
     const fail: Partial<Record<Step, Error>> = {};
     const world = new LedWorld({ 'node-a': { fail }, 'node-c': { wait: { prepare: slow.promise } } });
     const done = world.run();
     await aWhile();
-    Object.assign(fail, { prepare: gone, freeze: gone });
-    await jest.advanceTimersByTimeAsync(PREPARED_LIMIT_MS);
+    Object.assign(fail, { wait: gone, freeze: gone });
+    await jest.advanceTimersByTimeAsync(limitMs);
     slow.resolve();
     await expect(done).rejects.toBe(gone);
     world.expectNothingLeft();

@@ -38,6 +38,7 @@ describe('a group over several nodes, made by several coordinators', () => {
     [{ ...THREE, faults: 1, sabotage: 'forget-sealed' }, /part of it is gone/],
     [{ ...THREE, faults: 0, sabotage: 'no-barrier' }, /not cut at one moment/],
     [{ ...THREE, faults: 1, sabotage: 'gives-way' }, /part of it is gone/],
+    [{ ...THREE, faults: 1, sabotage: 'sign-begins' }, /begun again/],
   ])('the exploration finds what is wrong: %j', (setting, expected) => {
     expect(explore(setting).violation).toMatch(expected);
   });

@@ -3,13 +3,14 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { DriverError } from '../../../src/core/errors.ts';
 import { lockKeysOf } from '../../../src/core/ids.ts';
 import type { RoundPlan } from '../../../src/core/round.ts';
+import { silenceLimitMs } from '../../../src/fence/signs-of-life.ts';
 import { LEASE_MS, NodeWorld, VOLUMES } from './support/node-world.ts';
 import { aWhile, pass, tellTimers } from './support/timers.ts';
 
 const NEVER = new AbortController().signal;
 const aborted = { code: 'aborted' };
 const broken = new DriverError('internal', 'the disk is on fire');
-const OVERDUE_MS = 2 * LEASE_MS + 1;
+const OVERDUE_MS = silenceLimitMs(LEASE_MS) + 1;
 
 beforeEach(tellTimers);
 afterEach(() => void jest.useRealTimers());
@@ -200,6 +201,22 @@ describe('when its time is over, a round that is', () => {
     expect(world.locks.size).toBe(0);
   });
 
+  test('sealed, of no group, is given up also when its commit has failed meanwhile', async () => {
+    const world = new NodeWorld();
+    const { token } = await world.until('cut', world.plan('none'));
+    world.failAt('commitCut', broken);
+    const gate = world.stopAt('commitCut');
+    const commit = expect(world.rounds.commit(token)).rejects.toBe(broken);
+    await gate.reached;
+    await pass(OVERDUE_MS);
+    gate.open();
+    await commit;
+    expect(world.sealed.has(token)).toBe(true);
+    await pass(OVERDUE_MS);
+    expect(world.sealed.size).toBe(0);
+    expect(world.locks.size).toBe(0);
+  });
+
   test('committed stays', async () => {
     const world = new NodeWorld();
     const { token } = await world.until('cut', world.plan('none'));
@@ -221,6 +238,21 @@ describe('asked by a stranger, the home says of a round', () => {
       expect(await world.rounds.settle(token)).toBe('aborted');
       expect(world.locks.size).toBe(0);
       await expect(world.rounds.commit(token)).rejects.toMatchObject(aborted);
+    },
+  );
+
+  test.each(['prepare', 'cut'] as const)(
+    'after its %s: pending, for as long as it hears that its coordinator lives',
+    async (last) => {
+      const world = new NodeWorld();
+      const { token } = await world.until(last, world.plan('here'));
+      for (let i = 0; i < 10; i++) {
+        await pass(OVERDUE_MS / 2);
+        expect(await world.rounds.settle(token)).toBe('pending');
+        world.rounds.wait(token);
+      }
+      await pass(OVERDUE_MS);
+      expect(await world.rounds.settle(token)).toBe('aborted');
     },
   );
 

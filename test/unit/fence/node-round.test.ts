@@ -1,11 +1,12 @@
 /** The node's side of rounds: in which order things are done and undone, and who has to wait for what meanwhile. */
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { DriverError } from '../../../src/core/errors.ts';
-import { PREPARED_LIMIT_MS } from '../../../src/fence/signs-of-life.ts';
+import { silenceLimitMs } from '../../../src/fence/signs-of-life.ts';
 import { LEASE_MS, NodeWorld } from './support/node-world.ts';
 import { aWhile, pass, tellTimers } from './support/timers.ts';
 
 const NEVER = new AbortController().signal;
+const LIMIT_MS = silenceLimitMs(LEASE_MS);
 const broken = new DriverError('internal', 'the disk is on fire');
 
 beforeEach(tellTimers);
@@ -36,7 +37,7 @@ describe('an abort that fails and that nobody waits for is told', () => {
     const world = new NodeWorld();
     await world.until('cut', world.plan('none'));
     world.failAt('abortCut', broken);
-    await pass(2 * LEASE_MS);
+    await pass(LIMIT_MS);
     expect(world.notCleanedUp).toEqual([broken]);
     expect(world.locks.size).toBe(0);
   });
@@ -122,7 +123,7 @@ describe('what is prepared', () => {
     const world = new NodeWorld();
     const { token } = await world.until('prepare', world.plan());
     await expect(world.until('prepare', world.plan())).rejects.toMatchObject({ code: 'aborted' });
-    await pass(PREPARED_LIMIT_MS);
+    await pass(LIMIT_MS);
     expect(world.events.slice(-4)).toEqual(['thaw ▶', 'thaw', 'abortCut ▶', 'abortCut']);
     await expect(world.rounds.freeze(token)).rejects.toMatchObject({ code: 'aborted' });
     await world.until('cut', world.plan());
@@ -131,14 +132,22 @@ describe('what is prepared', () => {
   test('waits for as long as it hears that its coordinator lives, and then freezes as ever', async () => {
     const world = new NodeWorld();
     const plan = world.plan();
-    const first = await world.rounds.prepare(plan, NEVER);
-    for (let waited = 0; waited < 60_000; waited += PREPARED_LIMIT_MS / 2) {
-      await pass(PREPARED_LIMIT_MS / 2);
-      expect(await world.rounds.prepare(plan, NEVER)).toEqual(first);
+    await world.rounds.prepare(plan, NEVER);
+    for (let i = 0; i < 12; i++) {
+      await pass(LIMIT_MS / 2);
+      world.rounds.wait(plan.token);
     }
-    expect(world.events.filter((event) => event === 'prepareCut')).toHaveLength(1);
     await world.rounds.freeze(plan.token);
-    await expect(world.rounds.prepare(plan, NEVER)).rejects.toMatchObject({ code: 'aborted' });
+    expect(() => world.rounds.wait(plan.token)).toThrow('is too late');
     await world.rounds.cut(plan.token);
+  });
+
+  test('is not begun by a sign of life: what is found now may differ from what was answered', async () => {
+    const world = new NodeWorld();
+    const plan = world.plan();
+    // As after a restart.
+    expect(() => world.rounds.wait(plan.token)).toThrow('is not known here');
+    expect(world.events).toEqual([]);
+    await expect(world.rounds.freeze(plan.token)).rejects.toMatchObject({ code: 'aborted' });
   });
 });

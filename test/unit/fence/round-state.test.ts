@@ -21,7 +21,7 @@ const EXPECTED = `
   prepared   prepared  frozen   -        -       -          aborted  aborted
   frozen     -         -        cutting  -       -          aborted  aborted
   cutting    -         -        -        sealed  -          aborted  cutting
-  sealed     -         -        -        -       committed  aborted  sealed
+  sealed     sealed    -        -        -       committed  aborted  sealed
   committed  -         -        -        -       committed  -        committed
   aborted    -         -        -        -       -          aborted  aborted
 `;

@@ -132,6 +132,8 @@ export class FakeAgent implements NodeAgent {
     return { quiescence: plan.members.map(() => 'idle' as const) };
   }
 
+  async wait(): Promise<void> {}
+
   async freeze() {
     return { leaseLeftMs: 1000 };
   }

@@ -16,7 +16,7 @@ import { compareIds } from '../../../src/core/sorted-index.ts';
 import type { RoundObserver } from '../../../src/fence/coordinator.ts';
 import { type NodeRoundEvent, type NodeRoundState, nextState } from '../../../src/fence/round-state.ts';
 
-export type Step = 'prepare' | 'freeze' | 'cut' | 'commit' | 'abort';
+export type Step = 'prepare' | 'wait' | 'freeze' | 'cut' | 'commit' | 'abort';
 
 /** `called` when a step begins, `ended` when it has answered, either way. */
 export interface FakeEvent {
@@ -77,6 +77,10 @@ export class FakeAgent implements NodeAgent {
         quiescence: plan.members.map(({ volumeId }) => this.#script.quiescence?.get(volumeId) ?? 'frozen'),
       };
     });
+  }
+
+  wait(token: RoundToken): Promise<void> {
+    return this.#step('wait', () => this.#move(token, 'wait'));
   }
 
   freeze(token: RoundToken): Promise<FrozenNode> {

@@ -20,6 +20,7 @@ const METHODS: Readonly<Record<Method, true>> = {
   deleteSnapshot: true,
   deleteGroup: true,
   prepare: true,
+  wait: true,
   freeze: true,
   cut: true,
   commit: true,

@@ -4,7 +4,7 @@ import { HOME } from './node.ts';
 import type { Setting, World } from './world.ts';
 
 /** What must hold always. */
-export function violationIn({ nodes, coordinators, good }: World, setting: Setting): string | undefined {
+export function violationIn({ nodes, coordinators, good, begunAgain }: World, setting: Setting): string | undefined {
   const decided = nodes[HOME]?.committed ?? [];
   if (decided.length > 1) return 'two rounds were decided';
   for (const node of setting.nodes) {
@@ -14,6 +14,11 @@ export function violationIn({ nodes, coordinators, good }: World, setting: Setti
       if (!committed.includes(token) && !sealed.includes(token)) return 'decided, and a part of it is gone';
       if (!good.includes(`${token}@${node}`)) return 'decided, and not cut at one moment';
     }
+  }
+  if (
+    begunAgain.some((round) => coordinators.some(({ about, step }) => !isOver(step) && round.startsWith(`${about}@`)))
+  ) {
+    return 'begun again under its coordinator, which knows only the first answer';
   }
   for (const { step, token, about } of coordinators) {
     if (step === 'aborted' && decided.includes(token)) return 'told to be aborted, and decided';

@@ -16,7 +16,7 @@ import {
 export const HOME = 'a';
 const GROUP = { id: groupId(HOME, 'g'), name: 'g', volumeIds: [volumeId(HOME, 'v')], parameters: {} };
 
-export type Operation = 'find' | 'prepare' | 'freeze' | 'cut' | 'commit' | 'abort';
+export type Operation = 'find' | 'prepare' | 'wait' | 'freeze' | 'cut' | 'commit' | 'abort';
 /** `find` answers the token that is committed. */
 export type Reply = 'done' | 'refused' | { readonly found: RoundToken | undefined };
 
@@ -57,6 +57,7 @@ export function carryOut(
       return { state, reply: { found: state.committed[0] } };
     case 'prepare':
       return prepare(state, token) ?? refused;
+    case 'wait':
     case 'freeze':
     case 'cut': {
       const moved = move(state, token, operation);
@@ -98,8 +99,6 @@ export function settled(
 }
 
 function prepare(state: NodeState, token: RoundToken) {
-  const waiting = move(state, token, 'wait');
-  if (waiting) return { state: waiting, reply: 'done' as const };
   if (state.ended.includes(token) || state.rounds[token]) return undefined;
   // The locks of the members.
   if (Object.values(state.rounds).some((round) => ['prepared', 'frozen', 'cutting'].includes(round))) return undefined;

@@ -39,6 +39,9 @@ export interface World {
   readonly resolving?: Resolving | undefined;
   /** What may still go wrong. */
   readonly faults: number;
+  /** `token@node`: rounds that were begun, and those that were begun again: what was answered first may be true no more. */
+  readonly begun: readonly string[];
+  readonly begunAgain: readonly string[];
   /** Rounds in which every member was quiet at one moment. */
   readonly quiet: readonly RoundToken[];
   /** `token@node`: cuts that show that moment. */
@@ -53,7 +56,7 @@ export interface Setting {
   /** A node with a member that can't be stopped. */
   readonly unfenced?: NodeName;
   /** Test of the test: what is done otherwise than it should be. */
-  readonly sabotage?: 'forget-sealed' | 'no-barrier' | 'gives-way';
+  readonly sabotage?: 'forget-sealed' | 'no-barrier' | 'gives-way' | 'sign-begins';
 }
 
 export function initial({ nodes, coordinators, faults }: Setting): World {
@@ -62,6 +65,8 @@ export function initial({ nodes, coordinators, faults }: Setting): World {
     coordinators: Array.from({ length: coordinators }, (_, i) => started(String.fromCharCode(65 + i))),
     late: [],
     faults,
+    begun: [],
+    begunAgain: [],
     quiet: [],
     good: [],
   };
@@ -85,7 +90,7 @@ export function* successors(
       yield { next: hear(fault, i, node, 'unknown', setting), faulty: true };
       yield { next: hear({ ...fault, late: posted(fault.late, message) }, i, node, 'unknown', setting), faulty: true };
     }
-    if (coordinator.step === 'prepare') yield* showLife(world, coordinator, setting);
+    if (coordinator.step === 'prepare' || coordinator.step === 'cut') yield* showLife(world, coordinator, setting);
     if (mayFail && !isOver(coordinator.step)) {
       const { step, about, waitingFor } = coordinator;
       const sent = waitingFor.map((node) => ({ node, operation: operationOf(step), token: about }));
@@ -102,7 +107,7 @@ export function* successors(
   yield* resolve(world, setting);
 }
 
-/** `prepare` again, to those that have prepared: nobody waits for the answer. */
+/** To those that have answered: nobody waits for what they say to it. */
 function* showLife(
   world: World,
   { about, waitingFor }: CoordinatorState,
@@ -110,7 +115,7 @@ function* showLife(
 ): Generator<{ readonly next: World; readonly faulty: boolean }> {
   for (const node of setting.nodes) {
     if (waitingFor.includes(node)) continue;
-    const sign: Message = { node, operation: 'prepare', token: about };
+    const sign: Message = { node, operation: 'wait', token: about };
     for (const { next } of arrive(world, sign, setting)) yield { next, faulty: false };
     if (world.faults === 0) continue;
     yield { next: { ...world, faults: world.faults - 1, late: posted(world.late, sign) }, faulty: true };
@@ -178,14 +183,22 @@ function* arrive(
     return;
   }
   const cleared = operation === 'prepare' && sabotage === 'gives-way' ? state.sealed.reduce(aborted, state) : state;
-  const done = carryOut(node === HOME ? state : cleared, operation, token);
+  const asked = operation === 'wait' && sabotage === 'sign-begins' && !round ? 'prepare' : operation;
+  const done = carryOut(node === HOME ? state : cleared, asked, token);
   let next = withNode(world, node, done.state);
+  if (done.reply === 'done' && asked === 'prepare') next = begunOn(next, `${token}@${node}`);
   if (done.reply === 'done' && operation === 'freeze')
     next = { ...next, quiet: quietNow(next, token, nodes, unfenced) };
   const begun = operation === 'cut' && done.reply === 'done';
   if (begun && showsOneMoment(world, node, token, nodes, unfenced))
     next = { ...next, good: inOrder([...next.good, `${token}@${node}`]) };
   yield { next, reply: begun ? undefined : done.reply };
+}
+
+function begunOn(world: World, round: string): World {
+  return world.begun.includes(round)
+    ? { ...world, begunAgain: inOrder([...world.begunAgain, round]) }
+    : { ...world, begun: inOrder([...world.begun, round]) };
 }
 
 function quietNow(
