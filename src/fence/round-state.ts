@@ -2,8 +2,8 @@
  * The states of a round on one node, as pure functions: `NodeRounds` asks them before every step, and
  * `test/unit/fence/model.test.ts` walks through everything they allow.
  *
- *     wait                                          wait
- *     ┌──┐                                          ┌──┐
+ *     wait                            wait          wait
+ *     ┌──┐                            ┌──┐          ┌──┐
  *   prepared ─freeze─▶ frozen ─cut─▶ cutting ─seal─▶ sealed ─commit─▶ committed
  *      └──────────┴──────────┴──────────┴─abort─▶ aborted ◀─ expire: of what is prepared or frozen. A cut looks at its
  *                                                             lease itself, and once it is sealed nothing is frozen.
@@ -17,7 +17,7 @@ export type NodeRoundEvent = 'wait' | 'freeze' | 'cut' | 'seal' | 'commit' | 'ab
 const TRANSITIONS: Record<NodeRoundState, Partial<Record<NodeRoundEvent, NodeRoundState>>> = {
   prepared: { wait: 'prepared', freeze: 'frozen', abort: 'aborted', expire: 'aborted' },
   frozen: { cut: 'cutting', abort: 'aborted', expire: 'aborted' },
-  cutting: { seal: 'sealed', abort: 'aborted', expire: 'cutting' },
+  cutting: { wait: 'cutting', seal: 'sealed', abort: 'aborted', expire: 'cutting' },
   sealed: { wait: 'sealed', commit: 'committed', abort: 'aborted', expire: 'sealed' },
   committed: { commit: 'committed', expire: 'committed' },
   aborted: { abort: 'aborted', expire: 'aborted' },

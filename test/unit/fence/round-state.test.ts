@@ -20,7 +20,7 @@ const EXPECTED = `
              wait      freeze   cut      seal    commit     abort    expire
   prepared   prepared  frozen   -        -       -          aborted  aborted
   frozen     -         -        cutting  -       -          aborted  aborted
-  cutting    -         -        -        sealed  -          aborted  cutting
+  cutting    cutting   -        -        sealed  -          aborted  cutting
   sealed     sealed    -        -        -       committed  aborted  sealed
   committed  -         -        -        -       committed  -        committed
   aborted    -         -        -        -       -          aborted  aborted
