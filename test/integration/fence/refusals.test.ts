@@ -264,14 +264,16 @@ test('a step that is out of order, or of a round that is over, is refused', asyn
   const volumes = await threeVolumes(rig, scratch);
   const plan = rig.plan('group', idsOf(volumes));
   const aborted = { code: 'aborted' };
-  for (const step of ['freeze', 'cut', 'commit'] as const) {
+  for (const step of ['wait', 'freeze', 'cut', 'commit'] as const) {
     await expect(rig.agent[step](plan.token, NEVER)).rejects.toMatchObject(aborted);
   }
-  const prepared = await rig.agent.prepare(plan, NEVER);
-  expect(await rig.agent.prepare(plan, NEVER)).toEqual(prepared);
+  await rig.agent.prepare(plan, NEVER);
+  await rig.agent.wait(plan.token, NEVER);
+  await expect(rig.agent.prepare(plan, NEVER)).rejects.toMatchObject(aborted);
   await expect(rig.agent.cut(plan.token, NEVER)).rejects.toMatchObject(aborted);
   await expect(rig.agent.commit(plan.token, NEVER)).rejects.toMatchObject(aborted);
   await rig.agent.freeze(plan.token, NEVER);
+  await expect(rig.agent.wait(plan.token, NEVER)).rejects.toMatchObject(aborted);
   await expect(rig.agent.prepare(plan, NEVER)).rejects.toMatchObject(aborted);
   await expect(rig.agent.freeze(plan.token, NEVER)).rejects.toMatchObject(aborted);
   await expect(rig.agent.commit(plan.token, NEVER)).rejects.toMatchObject(aborted);
