@@ -33,7 +33,7 @@ export interface PoolParts {
   };
   readonly cuts: {
     assertWithin(budgetMs: number, volumes: readonly Volume[]): Promise<void>;
-    prepare(plan: RoundPlan): Promise<void>;
+    prepare(plan: RoundPlan, signal: AbortSignal): Promise<void>;
     cutMember(token: RoundToken, volumeId: VolumeId): Promise<void>;
     seal(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void>;
     commit(token: RoundToken): Promise<CutRecord>;
@@ -126,7 +126,7 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
     );
   }
 
-  async prepareCut(plan: RoundPlan): Promise<void> {
+  async prepareCut(plan: RoundPlan, signal: AbortSignal): Promise<void> {
     let held: Bytes = 0n;
     for (const { volumeId } of plan.members) {
       if (!this.#parts.index.volumes.get(volumeId)) throw notFound('volume', volumeId);
@@ -134,7 +134,7 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
     }
     this.#cutReserves.set(plan.token, await this.#reserve(held, `snapshot ${JSON.stringify(plan.name)}`));
     try {
-      await noSpaceIsExhausted(() => this.#parts.cuts.prepare(plan));
+      await noSpaceIsExhausted(() => this.#parts.cuts.prepare(plan, signal));
     } catch (error) {
       this.#releaseCut(plan.token);
       throw error;

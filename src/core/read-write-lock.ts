@@ -2,10 +2,21 @@
  * A lock that many may share or one may have alone, first come, first served: who waits to have it alone is not overtaken
  * by those who would share it.
  */
+
+export interface HeldAlone extends Disposable {
+  /** Lets others share it, and nobody have it alone in between. Dispose of what it returns, instead of this. */
+  share(): Disposable;
+}
+
+interface Waiting {
+  readonly alone: boolean;
+  readonly grant: () => void;
+}
+
 export class ReadWriteLock {
   #sharers = 0;
   #alone = false;
-  readonly #queue: { readonly alone: boolean; readonly grant: () => void }[] = [];
+  readonly #queue: Waiting[] = [];
 
   /** Resolves when it is shared; dispose of what it resolves to, once. */
   async share(): Promise<Disposable> {
@@ -13,19 +24,39 @@ export class ReadWriteLock {
     return this.#held(() => this.#sharers--);
   }
 
-  /** Resolves when nobody else has it; dispose of what it resolves to, once. */
-  async alone(): Promise<Disposable> {
-    await this.#wait(true);
-    return this.#held(() => {
+  /** Resolves when nobody else has it; dispose of what it resolves to, once. @throws the signal's reason when it fires first */
+  async alone(signal?: AbortSignal): Promise<HeldAlone> {
+    await this.#wait(true, signal);
+    const held = this.#held(() => {
       this.#alone = false;
     });
+    const share = () => {
+      this.#sharers++;
+      held[Symbol.dispose]();
+      return this.#held(() => this.#sharers--);
+    };
+    return { ...held, share };
   }
 
-  async #wait(alone: boolean): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#queue.push({ alone, grant: resolve });
+  async #wait(alone: boolean, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiting: Waiting = { alone, grant: resolve };
+    this.#queue.push(waiting);
     this.#next();
-    await promise;
+    const leave = () => {
+      const place = this.#queue.indexOf(waiting);
+      if (place < 0) return; // it is granted
+      this.#queue.splice(place, 1);
+      reject(signal?.reason);
+      this.#next();
+    };
+    signal?.addEventListener('abort', leave);
+    try {
+      await promise;
+    } finally {
+      signal?.removeEventListener('abort', leave);
+    }
   }
 
   #held(release: () => void): Disposable {

@@ -2,7 +2,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { DriverError } from '../core/errors.ts';
 import { openForFreeze } from '../host/freeze.ts';
-import { mountAt, mountsOfDevice } from '../host/mount-table.ts';
+import { deviceNumber, mountAt, mountsOfDevice } from '../host/mount-table.ts';
 
 export interface MountedFilesystem {
   readonly mountPoint: string;
@@ -28,17 +28,10 @@ export async function openMounted({ mountPoint, devNumber }: MountedFilesystem):
 
 async function isOn(handle: FileHandle, mountPoint: string, devNumber: string): Promise<boolean> {
   const { dev } = await handle.stat({ bigint: true });
-  if (numberOf(dev) === devNumber) return true;
+  if (deviceNumber(dev) === devNumber) return true;
   // A file of btrfs has neither the number of its device nor that of its mount.
   const top = await mountAt(mountPoint);
   return (await mountsOfDevice(devNumber)).some(
     ({ mountId, fsType }) => mountId === top?.mountId && fsType === 'btrfs',
   );
-}
-
-/** As in mountinfo; st_dev is encoded as makedev(3) does. */
-function numberOf(dev: bigint): string {
-  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xfffff000n);
-  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xffffff00n);
-  return `${major}:${minor}`;
 }

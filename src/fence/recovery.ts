@@ -3,7 +3,7 @@ import type { FenceLayer } from '../core/backend.ts';
 import { DriverError, messageOf } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import { DeviceMapper } from '../host/device-mapper.ts';
-import { thawFilesystem } from '../host/freeze.ts';
+import { thawFilesystem, unlessShutDown } from '../host/freeze.ts';
 import { mountsOfDevice } from '../host/mount-table.ts';
 import { writeRcuExpedited } from '../host/rcu.ts';
 import type { FreezeJournal } from './journal.ts';
@@ -54,7 +54,8 @@ async function thawDevice(devNumber: string): Promise<string | undefined> {
   const failures: unknown[] = [];
   for (const { mountPoint } of await mountsOfDevice(devNumber)) {
     try {
-      await using handle = await openMounted({ mountPoint, devNumber });
+      await using handle = await unlessShutDown(openMounted({ mountPoint, devNumber }));
+      if (!handle) return undefined;
       return (await thawFilesystem(handle.fd)) ? mountPoint : undefined;
     } catch (error) {
       failures.push(error);

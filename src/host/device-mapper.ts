@@ -36,6 +36,7 @@ const NAME_BYTES = 127;
 const FLAG = {
   readOnly: 1 << 0,
   suspend: 1 << 1,
+  activePresent: 1 << 5,
   statusTable: 1 << 4,
   bufferFull: 1 << 8,
   skipLockFs: 1 << 10,
@@ -51,6 +52,8 @@ export interface MappedDevice {
   /** `253:4` */
   readonly devNumber: string;
   readonly suspended: boolean;
+  /** It has a table; one whose maker died before it gave it one has none. */
+  readonly live: boolean;
   /** By how many it is held open: mounts, programs, other devices. */
   readonly openCount: number;
 }
@@ -207,9 +210,11 @@ function describe(reply: Buffer): MappedDevice {
   // new_encode_dev: 12 bits of major between the 8 lower and 12 upper bits of minor.
   const dev = Number(reply.readBigUInt64LE(HEADER.dev));
   const minor = (dev & 0xff) | ((dev >>> 12) & 0xfff00);
+  const flags = reply.readUInt32LE(HEADER.flags);
   return {
     devNumber: `${(dev >>> 8) & 0xfff}:${minor}`,
-    suspended: (reply.readUInt32LE(HEADER.flags) & FLAG.suspend) !== 0,
+    suspended: (flags & FLAG.suspend) !== 0,
+    live: (flags & FLAG.activePresent) !== 0,
     openCount: reply.readInt32LE(HEADER.openCount),
   };
 }

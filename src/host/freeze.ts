@@ -30,3 +30,13 @@ export async function thawFilesystem(fd: number): Promise<boolean> {
     throw error;
   }
 }
+
+/** What comes of opening or thawing a filesystem; undefined when it has shut down: nobody can reach into it any more. */
+export async function unlessShutDown<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isErrno(error, 'EIO')) return undefined;
+    throw error;
+  }
+}

@@ -63,7 +63,7 @@ export async function detachLoop(devicePath: string, signal?: AbortSignal, expec
   const deadline = performance.now() + DETACH_WAIT_MS;
   for (let pause = 1; stillBound(number, binding); pause = Math.min(pause * 2, 100)) {
     if (signal?.aborted || performance.now() > deadline) {
-      if (await keep(number, binding)) throw refused(devicePath, signal);
+      if (await keepLoop(devicePath, binding)) throw refused(devicePath, signal);
       return;
     }
     await sleep(pause);
@@ -107,12 +107,16 @@ function stillBound(number: number, { sequence }: Cleared): boolean {
   return isBound(number) && (sequence === undefined || diskSequence(number) === sequence);
 }
 
-/** Takes back the pending detach, so that a refusal changes nothing. @returns false when it was detached after all */
-async function keep(number: number, binding: Cleared): Promise<boolean> {
+/**
+ * Takes back a detach that is pending until nobody has the device open any more, ours or that of a process that died
+ * while it waited. @returns false when it is not bound to this file any more
+ */
+export async function keepLoop(devicePath: string, expected: Binding): Promise<boolean> {
   try {
-    await using device = await openLoop(number, constants.O_RDONLY);
+    await using device = await openLoop(loopNumber(devicePath), constants.O_RDONLY);
     const status = await loopStatus(device);
-    if (!status || !isSameFile(status, binding)) return false;
+    if (!status || !isSameFile(status, expected)) return false;
+    if ((status.flags & LO_FLAGS_AUTOCLEAR) === 0) return true;
     status.info.writeUInt32LE(status.flags & ~LO_FLAGS_AUTOCLEAR, INFO_FLAGS_OFFSET);
     await ioctl(device.fd, LOOP_SET_STATUS64, status.info);
     return true;

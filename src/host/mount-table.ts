@@ -1,10 +1,11 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { isErrno } from '../core/errors.ts';
 
 /** One line of /proc/self/mountinfo: proc_pid_mountinfo(5). */
 export interface MountEntry {
   readonly mountId: number;
   readonly parentId: number;
-  /** `7:3`; of btrfs an anonymous number, so look at `source` too. */
+  /** `7:3`, of the block device. The kernel's line has an anonymous number for a btrfs: see `readMountTable`. */
   readonly devNumber: string;
   /** The folder of the filesystem that is the root of this mount: `/` unless a bind mount of a part, or of a file. */
   readonly root: string;
@@ -24,7 +25,30 @@ export interface MountEntry {
 
 /** Every mount of this process's mount namespace, in the order in which they cover each other. */
 export async function readMountTable(): Promise<MountEntry[]> {
-  return parseMountTable(await readFile('/proc/self/mountinfo', 'utf8'));
+  return await Promise.all(parseMountTable(await readFile('/proc/self/mountinfo', 'utf8')).map(onDevice));
+}
+
+/**
+ * A btrfs may have several devices, and so shows a number of its own and the name of one: `/dev/dm-5` may be called
+ * `/dev/mapper/...` there.
+ */
+async function onDevice(entry: MountEntry): Promise<MountEntry> {
+  if (entry.fsType !== 'btrfs' || !entry.source.startsWith('/')) return entry;
+  try {
+    const { rdev } = await stat(entry.source, { bigint: true });
+    return { ...entry, devNumber: deviceNumber(rdev) };
+  } catch (error) {
+    // Its device is gone, or has no node here.
+    if (isErrno(error, 'ENOENT')) return entry;
+    throw error;
+  }
+}
+
+/** As in mountinfo; st_dev and st_rdev are encoded as makedev(3) does. */
+export function deviceNumber(encoded: bigint): string {
+  const major = ((encoded >> 8n) & 0xfffn) | ((encoded >> 32n) & 0xfffff000n);
+  const minor = (encoded & 0xffn) | ((encoded >> 12n) & 0xffffff00n);
+  return `${major}:${minor}`;
 }
 
 export function parseMountTable(text: string): MountEntry[] {
@@ -36,32 +60,12 @@ export function parseMountTable(text: string): MountEntry[] {
 
 /** Mounts of a block device, by its number (`7:3`). */
 export async function mountsOfDevice(devNumber: string): Promise<MountEntry[]> {
-  const table = await readMountTable();
-  const name = table.some(({ fsType }) => fsType === 'btrfs') ? await deviceName(devNumber) : undefined;
-  return table.filter((entry) => isMountOf(entry, { devNumber, path: name ?? '' }));
-}
-
-/**
- * Whether a mount is of the filesystem on this block device. A btrfs shows an anonymous number of its own, and is
- * known by the name of its device only.
- */
-export function isMountOf(entry: MountEntry, device: { readonly path: string; readonly devNumber: string }): boolean {
-  return entry.devNumber === device.devNumber || (entry.fsType === 'btrfs' && entry.source === device.path);
+  return (await readMountTable()).filter((entry) => entry.devNumber === devNumber);
 }
 
 /** What is mounted on exactly this path: the topmost when several are stacked. */
 export async function mountAt(path: string): Promise<MountEntry | undefined> {
   return (await readMountTable()).findLast(({ mountPoint }) => mountPoint === path);
-}
-
-async function deviceName(devNumber: string): Promise<string | undefined> {
-  try {
-    const uevent = await readFile(`/sys/dev/block/${devNumber}/uevent`, 'utf8');
-    return /^DEVNAME=(.+)$/m.exec(uevent)?.[1]?.replace(/^/, '/dev/');
-  } catch {
-    // The device is gone, and so are its mounts.
-    return undefined;
-  }
 }
 
 function parseLine(line: string): MountEntry {

@@ -2,7 +2,7 @@ import type { Backend } from '../core/backend.ts';
 import { DriverError, notFound } from '../core/errors.ts';
 import type { VolumeId } from '../core/ids.ts';
 import type { Volume } from '../core/volume.ts';
-import { openForFreeze, thawFilesystem } from '../host/freeze.ts';
+import { openForFreeze, thawFilesystem, unlessShutDown } from '../host/freeze.ts';
 
 /** What the node's operations work with. */
 export interface NodeContext {
@@ -20,11 +20,12 @@ export async function requireVolume({ backend }: NodeContext, id: VolumeId): Pro
 
 /**
  * Before the last unmount: a filesystem that is unmounted frozen keeps its device busy, and nobody can reach it any more
- * to thaw it (docs/design.md, invariant 5).
+ * to thaw it (docs/design.md, invariant 5). One that has shut down (an XFS does after an I/O error, when its pool is full)
+ * can't be opened, and must be unmounted all the same.
  */
 export async function thaw(mountPoint: string): Promise<void> {
-  await using root = await openForFreeze(mountPoint);
-  await thawFilesystem(root.fd);
+  await using root = await unlessShutDown(openForFreeze(mountPoint));
+  if (root) await thawFilesystem(root.fd);
 }
 
 /** Between two steps: ends here when the caller has gone away. @throws DriverError cancelled */

@@ -4,7 +4,7 @@ import { basename, join, relative } from 'node:path';
 import type { AttachedDevice, Backend } from '../core/backend.ts';
 import { DriverError, isErrno } from '../core/errors.ts';
 import type { VolumeId } from '../core/ids.ts';
-import { isMountOf, type MountEntry, readMountTable } from '../host/mount-table.ts';
+import { type MountEntry, readMountTable } from '../host/mount-table.ts';
 
 interface Place {
   readonly path: string;
@@ -92,7 +92,7 @@ async function placementOf(
 ): Promise<Placed> {
   const path = entry.mountPoint;
   const at = { path, place: placeOf(entry, parent) };
-  const device = devices.find((candidate) => isMountOf(entry, candidate));
+  const device = devices.find((candidate) => candidate.devNumber === entry.devNumber);
   return { path, mount: device ? filesystemMount(entry, at, device) : await nodeMount(entry, at, devices) };
 }
 

@@ -13,10 +13,11 @@ import {
   detachLoop,
   findLoops,
   findLoopsOf,
+  keepLoop,
   type LoopDevice,
   resizeLoop,
 } from '../../host/loop.ts';
-import { isMountOf, type MountEntry, readMountTable } from '../../host/mount-table.ts';
+import { type MountEntry, readMountTable } from '../../host/mount-table.ts';
 import type { Layout } from './layout.ts';
 
 /**
@@ -47,7 +48,9 @@ export class Devices {
   }
 
   async attach(volume: Volume, readOnly: boolean): Promise<AttachedDevice> {
-    const present = (await this.of(volume.id)).find((device) => device.readOnly === readOnly);
+    const found = (await this.of(volume.id)).find((device) => device.readOnly === readOnly);
+    // One that is about to be detached would take another volume's image next.
+    const present = found && (await keepLoop(found.path, found)) ? found : undefined;
     const device = present ?? { ...(await this.#attachNew(volume, readOnly)), readOnly };
     if (!device.directIo) this.#tellOfBuffer(volume.id, device.path);
     return device;
@@ -102,7 +105,7 @@ async function fenceTarget(
   const writable = devices.filter((device) => !device.readOnly);
   for (const { path: devicePath, devNumber, readOnly } of writable) {
     const device = { path: devicePath, devNumber, readOnly };
-    const mounted = mounts.find((mount) => isMountOf(mount, device));
+    const mounted = mounts.find((mount) => mount.devNumber === device.devNumber);
     if (mounted) {
       return { kind: 'fenced', layers: [{ kind: 'filesystem', mountPoint: mounted.mountPoint, devNumber }] };
     }

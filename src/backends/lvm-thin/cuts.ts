@@ -12,6 +12,7 @@ import type { Clock } from '../../core/clock.ts';
 import { DriverError, notFound } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { NodeName, VolumeId } from '../../core/ids.ts';
+import type { HeldAlone } from '../../core/read-write-lock.ts';
 import type { MemberEvidence, RoundPlan, RoundToken } from '../../core/round.ts';
 import type { CutRecord, Snapshot } from '../../core/snapshot.ts';
 import { createThinSnapshot, deleteThin } from '../../host/thin-pool.ts';
@@ -61,24 +62,34 @@ export class Cuts {
     // A message to the pool for each, whatever they hold.
   }
 
-  async prepare(plan: RoundPlan): Promise<void> {
+  async prepare(plan: RoundPlan, signal: AbortSignal): Promise<void> {
     const { token } = plan;
     if (this.#open.has(token) || this.#preparing.has(token)) {
       throw new DriverError('aborted', `round ${token} is prepared already`);
     }
     this.#preparing.add(token);
     try {
-      for (const member of plan.members) await this.#placeholder(plan, member);
+      // Once for all of it: with anything made, the wait for another round's end could not be given up.
+      using alone = await this.#pool.begin(signal);
+      await this.#makeReady(plan, alone);
+    } finally {
+      this.#preparing.delete(token);
+    }
+  }
+
+  async #makeReady(plan: RoundPlan, alone: HeldAlone): Promise<void> {
+    const { token, members } = plan;
+    try {
+      for (const member of members) await this.#placeholder(plan, member);
       const pairs = await this.#pairs(plan);
       const target = await this.#pool.target();
       for (const { snapshot } of pairs.values()) await deleteThin(this.#pool.mapper, target, snapshot);
       await failpoint('snapshot.prepared');
-      this.#open.set(token, { plan, target, pairs, made: new Set(), hold: await this.#pool.lock.share() });
+      this.#open.set(token, { plan, target, pairs, made: new Set(), hold: alone.share() });
     } catch (error) {
-      await this.#remove(token);
+      const left = await this.#membersOf(token);
+      if (left.length > 0) await this.#pool.lvm.run(['lvremove', '-y', ...left]);
       throw error;
-    } finally {
-      this.#preparing.delete(token);
     }
   }
 
@@ -155,7 +166,7 @@ export class Cuts {
     const volume = this.#store.volumes.get(member.volumeId);
     if (!volume) throw notFound('volume', member.volumeId);
     const tags = [cutTag(token), ...(member === members[0] ? [PENDING_TAG] : [])];
-    await this.#pool.change([
+    await this.#pool.lvm.run([
       ...['lvcreate', ...PLACEHOLDER, '-V', `${volume.capacityBytes}b`, '--thinpool', lvm.pathOf(name)],
       ...['-n', snapshotName(token, member.snapshotId), ...tags.flatMap((tag) => ['--addtag', tag])],
     ]);
@@ -206,9 +217,14 @@ export class Cuts {
 
   /** Removes what there is of a cut; of an unknown token: nothing. */
   async #remove(token: RoundToken): Promise<void> {
+    const members = await this.#membersOf(token);
+    if (members.length > 0) await this.#pool.change(['lvremove', '-y', ...members]);
+  }
+
+  async #membersOf(token: RoundToken): Promise<readonly string[]> {
     const { lvm } = this.#pool;
     const found = cutsIn(await lvm.list()).find((cut) => cut.token === token);
-    if (found) await this.#pool.change(['lvremove', '-y', ...found.members.map(({ name }) => lvm.pathOf(name))]);
+    return (found?.members ?? []).map(({ name }) => lvm.pathOf(name));
   }
 
   #cut(token: RoundToken): OpenCut {

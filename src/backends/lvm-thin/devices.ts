@@ -9,7 +9,7 @@ import { DriverError, isErrno, notFound } from '../../core/errors.ts';
 import type { VolumeId } from '../../core/ids.ts';
 import type { Volume } from '../../core/volume.ts';
 import type { MappedDevice } from '../../host/device-mapper.ts';
-import { isMountOf, type MountEntry, readMountTable } from '../../host/mount-table.ts';
+import { type MountEntry, readMountTable } from '../../host/mount-table.ts';
 import { thinMappedBytes, thinTable } from '../../host/thin-pool.ts';
 import { volumeName } from './layout.ts';
 import type { Pool } from './pool.ts';
@@ -29,7 +29,7 @@ export class Devices {
     const [writable, readOnly] = await Promise.all([mapper.find(this.#writable(id)), mapper.find(this.#readOnly(id))]);
     return [
       ...(writable ? [attached(writable, false)] : []), //
-      ...(readOnly ? [attached(readOnly, true)] : []),
+      ...(readOnly?.live ? [attached(readOnly, true)] : []),
     ];
   }
 
@@ -141,8 +141,8 @@ function pathOf({ devNumber }: MappedDevice): string {
 }
 
 /**
- * Mounted: its filesystem is frozen, then its device suspended, which a snapshot needs. Published as a block device: its
- * device is suspended. Anything else has nobody who writes.
+ * Mounted: its filesystem is frozen, then its device suspended, which a snapshot needs. Published as a block device, or
+ * open to somebody else: its device is suspended. Anything else has nobody who writes.
  */
 function fenceTarget(
   { content }: Volume,
@@ -153,7 +153,7 @@ function fenceTarget(
   if (!device) return { kind: 'idle' };
   const { devNumber } = device;
   const path = pathOf(device);
-  const mounted = mounts.find((mount) => isMountOf(mount, { path, devNumber }));
+  const mounted = mounts.find((mount) => mount.devNumber === devNumber);
   if (mounted) {
     const { mountPoint } = mounted;
     return {
@@ -166,6 +166,7 @@ function fenceTarget(
   }
   // A block volume is published by a bind mount of the device's node: its name is the root of that mount.
   const published = mounts.some(({ root }) => `/dev${root}` === path);
-  if (content.kind !== 'raw' && !published) return { kind: 'idle' };
+  // Open, and nothing of ours: mounted where only a container sees it, for example.
+  if (content.kind !== 'raw' && !published && device.openCount === 0) return { kind: 'idle' };
   return { kind: 'fenced', layers: [{ kind: 'device', name, devNumber, lockFs: true }] };
 }

@@ -50,8 +50,8 @@ export function recordTags(record: string): readonly string[] {
   return parts.map((part, index) => encodeTag(`${RECORD}.${index}`, part));
 }
 
-/** What `recordTags` made, in these tags. */
-function isRecordTag(tag: string): boolean {
+/** Whether `recordTags` made it. */
+export function isRecordTag(tag: string): boolean {
   return tag.startsWith(`${RECORD}.`);
 }
 

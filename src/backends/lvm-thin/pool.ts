@@ -7,7 +7,7 @@ import path from 'node:path';
 import { type Bytes, formatBytes, GiB, MiB, maxBytes, minBytes, roundUp } from '../../core/bytes.ts';
 import { DriverError, invalidArgument, messageOf } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
-import { ReadWriteLock } from '../../core/read-write-lock.ts';
+import { type HeldAlone, ReadWriteLock } from '../../core/read-write-lock.ts';
 import { DeviceMapper } from '../../host/device-mapper.ts';
 import { type LogicalVolume, Lvm } from '../../host/lvm/lvm.ts';
 import { type ThinPoolStatus, thinPoolStatus } from '../../host/thin-pool.ts';
@@ -29,6 +29,9 @@ const METADATA_SHARE = 200n;
 const METADATA_LEAST: Bytes = 16n * MiB;
 /** More than this a thin pool can't use. */
 const METADATA_MOST: Bytes = 15n * GiB;
+
+/** Well under what a coordinator gives a node to prepare in. */
+const OTHER_ROUNDS_MS = 10_000;
 
 export class Pool implements AsyncDisposable {
   readonly lvm: Lvm;
@@ -55,6 +58,22 @@ export class Pool implements AsyncDisposable {
   async change(argv: readonly string[]): Promise<void> {
     using _alone = await this.lock.alone();
     await this.lvm.run(argv);
+  }
+
+  /**
+   * Nobody else changes the group, and no round is between prepare and seal, until it is given back.
+   * @throws DriverError aborted when that takes too long: a round that has prepared here may be waiting for this one on
+   *   another node, and neither would ever end
+   */
+  async begin(signal: AbortSignal): Promise<HeldAlone> {
+    const limit = new AbortController();
+    const reason = `other rounds or changes have held the thin pool for ${OTHER_ROUNDS_MS / 1000} s`;
+    const timer = setTimeout(() => limit.abort(new DriverError('aborted', reason)), OTHER_ROUNDS_MS);
+    try {
+      return await this.lock.alone(AbortSignal.any([signal, limit.signal]));
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** The device that takes messages: LVM puts a layer between it and the pool's name with the first volume. */

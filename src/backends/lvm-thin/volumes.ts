@@ -16,7 +16,7 @@ import type { Content, Volume, VolumeSpec } from '../../core/volume.ts';
 import { CommandError } from '../../host/exec.ts';
 import { encodeVolume } from '../records.ts';
 import type { Devices } from './devices.ts';
-import { PENDING_TAG, recordTags, snapshotName, volumeName } from './layout.ts';
+import { isRecordTag, PENDING_TAG, recordTags, snapshotName, volumeName } from './layout.ts';
 import type { Pool } from './pool.ts';
 import type { Store } from './store.ts';
 
@@ -87,9 +87,9 @@ export class Volumes {
     const capacityBytes = this.#size(wantedBytes);
     let expanded = volume;
     if (capacityBytes > volume.capacityBytes) {
-      await this.#grow(volumeName(id), capacityBytes);
+      const grownBytes = await this.#grow(volumeName(id), capacityBytes);
       await failpoint('volume.expand.image');
-      expanded = await this.#rewrite({ ...volume, capacityBytes });
+      expanded = await this.#rewrite({ ...volume, capacityBytes: grownBytes });
       await failpoint('volume.expand.recorded');
     }
     // Also when the size is right already: a crash may have come between the record and the device.
@@ -118,13 +118,15 @@ export class Volumes {
     }
   }
 
-  /** Of one that has the size already: succeeds. */
-  async #grow(name: string, capacityBytes: Bytes): Promise<void> {
+  /** @returns its size: larger, when an earlier call grew it that far and was cut short before it was recorded */
+  async #grow(name: string, capacityBytes: Bytes): Promise<Bytes> {
     try {
       await this.#pool.change(['lvextend', '-y', '-L', `${capacityBytes}b`, this.#pool.lvm.pathOf(name)]);
+      return capacityBytes;
     } catch (error) {
       const volume = await this.#pool.lvm.find(name);
-      if (volume?.sizeBytes !== capacityBytes) throw error;
+      if (!volume || volume.sizeBytes < capacityBytes) throw error;
+      return volume.sizeBytes;
     }
   }
 
@@ -136,8 +138,9 @@ export class Volumes {
   }
 
   async #rewrite(volume: Volume): Promise<Volume> {
-    const before = this.#get(volume.id);
-    await this.#record(volume, recordTags(encodeVolume(before)));
+    // As they are, not as they should be: an earlier change may have been made, and have failed after that.
+    const tags = (await this.#pool.lvm.find(volumeName(volume.id)))?.tags ?? [];
+    await this.#record(volume, tags.filter(isRecordTag));
     return volume;
   }
 

@@ -72,6 +72,7 @@ export class LvmShell implements AsyncDisposable {
     const { promise, resolve, reject } = Promise.withResolvers<LvmReply>();
     this.#waiting = { argv, resolve, reject };
     const hung = setTimeout(() => {
+      this.#alive = false;
       this.#fail('the shell of LVM did not answer', true);
       this.#child.kill('SIGKILL');
     }, timeoutMs);

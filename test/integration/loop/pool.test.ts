@@ -1,5 +1,5 @@
 /** Where a pool is, and that it is found again. */
-import { mkdir, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
 import { renderTables } from '../../../src/app/roles/status.ts';
 import { inspectLoopPool } from '../../../src/backends/loop/inspect.ts';
@@ -19,6 +19,21 @@ async function reboot(scratch: Scratch): Promise<void> {
   for (const { mountPoint } of (await scratch.mounts()).toReversed()) await unmount(mountPoint);
   for (const loop of await scratch.loops()) await detachLoop(loop.path);
 }
+
+test('a device whose detach was asked for by a process that died is kept when its volume is attached again', async () => {
+  await using scratch = await Scratch.open();
+  const { backend } = await openPool(scratch);
+  const { id } = await create(backend, 'volume');
+  const device = await backend.attach(id, { readOnly: false });
+  {
+    await using user = await open(device.path);
+    // Answers at once, and happens when the last one closes it.
+    await run(['losetup', '-d', device.path]);
+    expect(await backend.attach(id, { readOnly: false })).toMatchObject({ path: device.path });
+    expect((await user.stat()).isBlockDevice()).toBe(true);
+  }
+  expect(await backend.devices(id)).toMatchObject([{ path: device.path }]);
+});
 
 describe('on a filesystem that can not reflink', () => {
   test('a pool has a filesystem of its own, in a sparse file, with direct I/O', async () => {

@@ -31,7 +31,7 @@ test('what a snapshot costs depends on extents, and not on size', async () => {
     for (const name of ['small', 'large'] as const) {
       const members = [{ volumeId: idOf(name), snapshotId: snapshotId(NODE, `${name}-${i}`) }];
       const plan = { token: newToken(), name: `${name}-${i}`, members, leaseMs: 1000, fenced: true };
-      await backend.prepareCut(plan);
+      await backend.prepareCut(plan, NEVER);
       const start = performance.now();
       await backend.cutMember(plan.token, idOf(name));
       costs[name].push(performance.now() - start);
@@ -54,7 +54,7 @@ test('a snapshot takes no space until something is written, and deleting it give
   const before = await used();
   const members = [{ volumeId: id, snapshotId: snapshotId(NODE, 'snapshot') }];
   const plan = { token: newToken(), name: 'snapshot', members, leaseMs: 1000, fenced: true };
-  await backend.prepareCut(plan);
+  await backend.prepareCut(plan, NEVER);
   await backend.cutMember(plan.token, id);
   await backend.sealCut(plan.token, []);
   await backend.commitCut(plan.token);
@@ -129,7 +129,7 @@ test('a full pool corrupts nobody', async () => {
   await expect(backend.expandVolume(quiet.id, 272n * MiB)).rejects.toMatchObject(exhausted);
   const members = [{ volumeId: quiet.id, snapshotId: snapshotId(NODE, 'snapshot') }];
   const plan = { token: newToken(), name: 'snapshot', members, leaseMs: 1000, fenced: true };
-  await expect(backend.prepareCut(plan)).rejects.toMatchObject(exhausted);
+  await expect(backend.prepareCut(plan, NEVER)).rejects.toMatchObject(exhausted);
   expect((await backend.listVolumes({})).items).toHaveLength(2);
 
   // More than the pool has: fails, or is there whole.

@@ -9,7 +9,7 @@ import { makeFilesystem } from '../../../src/host/filesystem.ts';
 import { attachLoop } from '../../../src/host/loop.ts';
 import { unmount } from '../../../src/host/mount.ts';
 import { createSparseFile } from '../../../src/host/sparse-file.ts';
-import { NODE } from '../../support/rig.ts';
+import { NEVER, NODE } from '../../support/rig.ts';
 import { eventually, Scratch } from '../../support/scratch.ts';
 import { create, everythingIn, idOf, isThere, openPool } from './playground.ts';
 
@@ -76,7 +76,7 @@ describe('a start removes', () => {
     await using _scratch = scratch;
     const { id } = await create(backend, 'volume');
     const plan = planOf('group', [id]);
-    await backend.prepareCut(plan);
+    await backend.prepareCut(plan, NEVER);
     if (step !== 'prepare') await backend.cutMember(plan.token, id);
     if (step === 'seal') await backend.sealCut(plan.token, []);
     expect(await everythingIn(inPool('cuts'))).toContain(plan.token);
@@ -129,7 +129,7 @@ describe('a start does not touch', () => {
     await using _scratch = scratch;
     const { id } = await create(backend, 'volume');
     const plan = planOf('group', [id], [volumeId('node-0', 'elsewhere')]);
-    await backend.prepareCut(plan);
+    await backend.prepareCut(plan, NEVER);
     await backend.cutMember(plan.token, id);
     await backend.sealCut(plan.token, []);
     const before = await everythingIn(inPool('cuts'));
@@ -231,7 +231,7 @@ describe('a damaged record is an error that names the file, and nothing is lost 
     await using _scratch = scratch;
     const { id } = await create(backend, 'volume');
     const plan = planOf('group', [id]);
-    await backend.prepareCut(plan);
+    await backend.prepareCut(plan, NEVER);
     await backend.cutMember(plan.token, id);
     await backend.sealCut(plan.token, []);
     const { snapshots } = await backend.commitCut(plan.token);

@@ -4,12 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { open, readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type Bytes, MiB } from '../../../src/core/bytes.ts';
+import { parseId } from '../../../src/core/ids.ts';
 import { DeviceMapper } from '../../../src/host/device-mapper.ts';
 import { checkFilesystem } from '../../../src/host/filesystem.ts';
 import { mount, unmount } from '../../../src/host/mount.ts';
 import { thinPoolStatus } from '../../../src/host/thin-pool.ts';
 import { checkThinPool, lvm, mappedName } from '../../support/lvm.ts';
-import { Rig } from '../../support/rig.ts';
+import { NEVER, Rig } from '../../support/rig.ts';
 import { Scratch } from '../../support/scratch.ts';
 import { GROUP } from '../../vm/ground.ts';
 
@@ -81,6 +82,51 @@ test('what a command of LVM that was cut short left to do does not keep the next
   await mapper.message(device, `create_thin ${thinId}`);
   await mapper.message(device, `delete ${thinId}`);
   await expectServed();
+});
+
+test('a btrfs, which mountinfo knows by another name than the kernel, is fenced like any other', async () => {
+  await using rig = await openRig();
+  const { id, mountPoint } = await rig.volume(scratch, 'btrfs', 'btrfs', 256n * MiB);
+  expect(await rig.backend.fenceTargets([id])).toMatchObject([
+    { kind: 'fenced', layers: [{ kind: 'filesystem', mountPoint }, { kind: 'device' }] },
+  ]);
+  const { evidence } = await rig.group('group', [id]);
+  expect(evidence).toMatchObject([{ quiescence: 'frozen' }]);
+  await unmount(mountPoint);
+  await rig.backend.detach(id);
+});
+
+test('a volume that somebody has open where it can not be seen is stopped as well', async () => {
+  await using rig = await openRig();
+  const { id, mountPoint } = await rig.volume(scratch, 'hidden', 'ext4', 64n * MiB);
+  await unmount(mountPoint);
+  const [device] = await rig.backend.devices(id);
+  {
+    await using _user = await open(device?.path ?? '');
+    expect(await rig.backend.fenceTargets([id])).toMatchObject([
+      { kind: 'fenced', layers: [{ kind: 'device', lockFs: true }] },
+    ]);
+  }
+  expect(await rig.backend.fenceTargets([id])).toEqual([{ kind: 'idle' }]);
+  await rig.backend.detach(id);
+});
+
+test('what was changed and could not be recorded is found as it is by the next change', async () => {
+  await using rig = await openRig();
+  const { id } = await rig.rawVolume('raw');
+  const volume = await rig.backend.getVolume(id);
+  const name = `${GROUP}/${parseId(id)?.local}`;
+  const largerBytes = 2n * (volume?.capacityBytes ?? 0n);
+  // Grown, and not recorded.
+  lvm(dataDir(), 'lvextend', '-y', '-L', `${largerBytes}b`, name);
+  const expanded = await rig.backend.expandVolume(id, (volume?.capacityBytes ?? 0n) + 4n * MiB, NEVER);
+  expect(expanded.capacityBytes).toBe(largerBytes);
+  // Recorded, and not known to be.
+  const [record = ''] = tagsOf(name).filter((tag) => tag.startsWith('cofferdam.record.'));
+  lvm(dataDir(), 'lvchange', '-y', '--deltag', record, '--addtag', record.replace('record.0', 'record.1'), name);
+  await rig.backend.setContent(id, { kind: 'raw' });
+  expect(tagsOf(name).filter((tag) => tag.startsWith('cofferdam.record.'))).toHaveLength(1);
+  await rig.backend.detach(id);
 });
 
 test('a pool that is full fails writes and promises nothing; more space, and a check, and all goes on', async () => {
@@ -177,4 +223,8 @@ function openRig(): Promise<Rig> {
 
 function dataDir(): string {
   return scratch.path('data');
+}
+
+function tagsOf(name: string): readonly string[] {
+  return lvm(dataDir(), 'lvs', '-o', 'lv_tags', name).split(',');
 }

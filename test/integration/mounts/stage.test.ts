@@ -11,6 +11,20 @@ import { allocatedBytes } from '../../../src/host/sparse-file.ts';
 import { freeSpace } from '../../../src/host/statfs.ts';
 import { block, capability, live, mountAccess, NodePlayground, SIZE } from './node-playground.ts';
 
+test('a filesystem that has shut down after an I/O error is unpublished and unstaged like any other', async () => {
+  await using play = await NodePlayground.open();
+  const { id } = await play.create('volume');
+  await play.stage(id, capability(mountAccess('xfs')));
+  await play.publish(id, 'target');
+  await run(['xfs_io', '-x', '-c', 'shutdown', play.staging]);
+  await expect(readFile(`${play.staging}/file`)).rejects.toMatchObject({ code: 'EIO' });
+  await play.unpublish(id, 'target');
+  await play.unstage(id);
+  expect(await mountAt(play.staging)).toBeUndefined();
+  expect(await play.backend.devices(id)).toEqual([]);
+  await play.stage(id, capability(mountAccess('xfs')));
+});
+
 describe.each(FS_TYPES)('%s', (fsType) => {
   const asked = capability(mountAccess(fsType));
 
