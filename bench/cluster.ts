@@ -99,11 +99,11 @@ async function start(setup: Setup, signal: AbortSignal, resources: AsyncDisposab
   const drivers: TemporaryDriver[] = [];
   if (kind === 'agents') {
     const link = resources.use(new DelayedLink(delayMs));
-    drivers.push(await startTemporaryCluster({ nodes, ...(delayMs > 0 && { between: link.between }) }));
+    const between = delayMs > 0 && { between: link.between };
+    drivers.push(resources.use(await startTemporaryCluster({ nodes, ...between })));
   } else {
-    for (let i = 0; i < nodes; i++) drivers.push(await startTemporaryDriver());
+    for (let i = 0; i < nodes; i++) drivers.push(resources.use(await startTemporaryDriver()));
   }
-  for (const driver of drivers) resources.use(driver);
   const groups: Group[] = [];
   for (const driver of drivers) groups.push(await mountGroup(driver, VOLUMES / drivers.length, signal, resources));
   return { setup, groups };
