@@ -105,13 +105,12 @@ export class RoundEndings {
 
   /** @param isStillDue absent: also what this process does not know is undone */
   async #undo(token: RoundToken, isStillDue?: IsDue): Promise<void> {
-    if (isStillDue) {
-      const open = this.#rounds.get(token);
-      if (!(open && isStillDue(open))) return;
-    }
     // First: a `prepare` that comes late is refused, and one that is under way undoes itself.
     await this.#rounds.end(token);
     const committed = await this.#pool.isCommitted(token);
+    const open = this.#rounds.get(token);
+    // With no wait from here to the abort: a freeze or a cut has no turn, and may come at any of them.
+    if (isStillDue && !(open && isStillDue(open))) return;
     try {
       // Not when its commit failed after it had been made: then it stays.
       const round = this.#rounds.told(token, 'abort', committed);
