@@ -1,8 +1,9 @@
 /** A mounted filesystem by what it is, not only by where: what is frozen must be what was meant. */
 import type { FileHandle } from 'node:fs/promises';
 import { DriverError } from '../core/errors.ts';
+import { deviceNumber } from '../host/device-number.ts';
 import { openForFreeze } from '../host/freeze.ts';
-import { deviceNumber, mountAt, mountsOfDevice } from '../host/mount-table.ts';
+import { mountAt, mountsOfDevice } from '../host/mount-table.ts';
 
 export interface MountedFilesystem {
   readonly mountPoint: string;

@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
 import type { Bytes } from '../core/bytes.ts';
 import { DriverError, isErrno } from '../core/errors.ts';
+import { deviceNumber } from './device-number.ts';
 import {
   DM_DEV_CREATE,
   DM_DEV_REMOVE,
@@ -36,8 +37,8 @@ const NAME_BYTES = 127;
 const FLAG = {
   readOnly: 1 << 0,
   suspend: 1 << 1,
-  activePresent: 1 << 5,
   statusTable: 1 << 4,
+  activePresent: 1 << 5,
   bufferFull: 1 << 8,
   skipLockFs: 1 << 10,
 } as const;
@@ -207,12 +208,9 @@ export class DeviceMapper implements AsyncDisposable {
 }
 
 function describe(reply: Buffer): MappedDevice {
-  // new_encode_dev: 12 bits of major between the 8 lower and 12 upper bits of minor.
-  const dev = Number(reply.readBigUInt64LE(HEADER.dev));
-  const minor = (dev & 0xff) | ((dev >>> 12) & 0xfff00);
   const flags = reply.readUInt32LE(HEADER.flags);
   return {
-    devNumber: `${(dev >>> 8) & 0xfff}:${minor}`,
+    devNumber: deviceNumber(reply.readBigUInt64LE(HEADER.dev)),
     suspended: (flags & FLAG.suspend) !== 0,
     live: (flags & FLAG.activePresent) !== 0,
     openCount: reply.readInt32LE(HEADER.openCount),

@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { isErrno } from '../core/errors.ts';
+import { deviceNumber } from './device-number.ts';
 
 /** One line of /proc/self/mountinfo: proc_pid_mountinfo(5). */
 export interface MountEntry {
@@ -42,13 +43,6 @@ async function onDevice(entry: MountEntry): Promise<MountEntry> {
     if (isErrno(error, 'ENOENT')) return entry;
     throw error;
   }
-}
-
-/** As in mountinfo; st_dev and st_rdev are encoded as makedev(3) does. */
-export function deviceNumber(encoded: bigint): string {
-  const major = ((encoded >> 8n) & 0xfffn) | ((encoded >> 32n) & 0xfffff000n);
-  const minor = (encoded & 0xffn) | ((encoded >> 12n) & 0xffffff00n);
-  return `${major}:${minor}`;
 }
 
 export function parseMountTable(text: string): MountEntry[] {

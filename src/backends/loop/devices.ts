@@ -103,9 +103,8 @@ async function fenceTarget(
   mounts: readonly MountEntry[],
 ): Promise<FenceTarget> {
   const writable = devices.filter((device) => !device.readOnly);
-  for (const { path: devicePath, devNumber, readOnly } of writable) {
-    const device = { path: devicePath, devNumber, readOnly };
-    const mounted = mounts.find((mount) => mount.devNumber === device.devNumber);
+  for (const { devNumber } of writable) {
+    const mounted = mounts.find((mount) => mount.devNumber === devNumber);
     if (mounted) {
       return { kind: 'fenced', layers: [{ kind: 'filesystem', mountPoint: mounted.mountPoint, devNumber }] };
     }
