@@ -27,7 +27,7 @@ export interface Tier {
 export const TIERS: readonly Tier[] = [
   { name: 'check', needsRoot: false, run: runChecks },
   jestTier('unit', false),
-  jestTier('contract', true),
+  { name: 'contract', needsRoot: true, run: runContractTier },
   jestTier('integration', true),
   { name: 'lvm', needsRoot: true, run: ({ signal }) => runLvmTier(signal) },
   { name: 'sanity', needsRoot: true, run: runSanityTier },
@@ -51,6 +51,11 @@ async function runChecks({ signal }: TestRun): Promise<Tally> {
 async function runVmTier(run: TestRun): Promise<Tally> {
   if ((await stream(['tools/ensure-packages.sh', '--lvm'], run.signal)) !== 0) return verdict(false);
   return await runJest('vm', run, true);
+}
+
+async function runContractTier(run: TestRun): Promise<Tally> {
+  if ((await stream(['test/tools/build.sh', 'csi-descriptor'], run.signal)) !== 0) return verdict(false);
+  return await runJest('contract', run, true);
 }
 
 async function runSanityTier({ signal }: TestRun): Promise<Tally> {
