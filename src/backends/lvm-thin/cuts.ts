@@ -88,7 +88,7 @@ export class Cuts {
       this.#open.set(token, { plan, target, pairs, made: new Set(), hold: alone.share() });
     } catch (error) {
       const left = await this.#membersOf(token);
-      if (left.length > 0) await this.#pool.lvm.run(['lvremove', '-y', ...left]);
+      if (left.length > 0) await this.#pool.changeHeld(['lvremove', '-y', ...left]);
       throw error;
     }
   }
@@ -166,7 +166,7 @@ export class Cuts {
     const volume = this.#store.volumes.get(member.volumeId);
     if (!volume) throw notFound('volume', member.volumeId);
     const tags = [cutTag(token), ...(member === members[0] ? [PENDING_TAG] : [])];
-    await this.#pool.lvm.run([
+    await this.#pool.changeHeld([
       ...['lvcreate', ...PLACEHOLDER, '-V', `${volume.capacityBytes}b`, '--thinpool', lvm.pathOf(name)],
       ...['-n', snapshotName(token, member.snapshotId), ...tags.flatMap((tag) => ['--addtag', tag])],
     ]);

@@ -8,7 +8,8 @@ import { type Bytes, formatBytes, GiB, MiB, maxBytes, minBytes, roundUp } from '
 import { DriverError, invalidArgument, messageOf } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import { type HeldAlone, ReadWriteLock } from '../../core/read-write-lock.ts';
-import { DeviceMapper } from '../../host/device-mapper.ts';
+import { DeviceMapper, listMapped } from '../../host/device-mapper.ts';
+import { CommandError } from '../../host/exec.ts';
 import { type LogicalVolume, Lvm } from '../../host/lvm/lvm.ts';
 import { type ThinPoolStatus, thinPoolStatus } from '../../host/thin-pool.ts';
 import { POOL_TAG, STARTING } from './layout.ts';
@@ -57,7 +58,49 @@ export class Pool implements AsyncDisposable {
   /** Runs a command that changes the group, alone. */
   async change(argv: readonly string[]): Promise<void> {
     using _alone = await this.lock.alone();
-    await this.lvm.run(argv);
+    await this.changeHeld(argv);
+  }
+
+  /** The same for whoever has the lock alone already. */
+  async changeHeld(argv: readonly string[]): Promise<void> {
+    try {
+      await this.lvm.run(argv);
+    } catch (error) {
+      if (error instanceof CommandError && error.exitCode === undefined) await this.#resumeAfter(error);
+      throw error;
+    }
+  }
+
+  /**
+   * LVM suspends devices to change them, and a command that was killed in between leaves them so: whoever writes waits. A
+   * refresh resumes them with what LVM's metadata says, whichever half of the change that is.
+   * @returns the logical volumes that were suspended
+   */
+  async resumeSuspended(): Promise<readonly string[]> {
+    const suspended = new Set((await listMapped()).filter((device) => device.suspended).map(({ name }) => name));
+    const thin = (await this.lvm.list()).filter(({ poolName }) => poolName === this.name).map(({ name }) => name);
+    // The pool first: what is in it waits for it.
+    const found = [this.name, ...thin].filter((name) => this.#devicesOf(name).some((device) => suspended.has(device)));
+    for (const name of found) await this.lvm.run(['lvchange', '-y', '--refresh', this.lvm.pathOf(name)]);
+    return found;
+  }
+
+  /** No round is between prepare and seal: what is suspended is nobody's fence. */
+  async #resumeAfter(killed: CommandError): Promise<void> {
+    try {
+      await this.resumeSuspended();
+    } catch (cause) {
+      const reason = `devices of the pool may be suspended, and can't be resumed: ${messageOf(cause)}`;
+      throw new DriverError('unavailable', `${killed.message}; ${reason}`, { cause });
+    }
+  }
+
+  /** Of a logical volume, by the names that device-mapper has for them. */
+  #devicesOf(name: string): readonly string[] {
+    const own = this.lvm.deviceName(name);
+    if (name !== this.name) return [own];
+    const hidden = [`${name}_tdata`, `${name}_tmeta`].map((part) => this.lvm.deviceName(part));
+    return [own, this.lvm.deviceName(name, 'tpool'), ...hidden];
   }
 
   /**

@@ -33,13 +33,12 @@ export async function sweep(pool: Pool, node: NodeName, log: Logger): Promise<vo
   await failpoint('sweep.cuts');
 }
 
-/** What the journal does not list: a volume suspended for its own cut alone, and probes. */
-async function sweepDevices({ lvm, mapper }: Pool, log: Logger): Promise<void> {
-  const volumes = lvm.deviceName('vol-');
-  for (const { name, suspended } of await listMapped()) {
-    if (name.startsWith(probeName(lvm.group, ''))) await mapper.remove(name);
-    if (!suspended || !name.startsWith(volumes)) continue;
-    log.warn({ device: name }, 'resuming a device that an earlier process had left suspended');
-    await mapper.resume(name);
+/** What the journal does not list: what is suspended for its own cut alone, or by a command of LVM; and probes. */
+async function sweepDevices(pool: Pool, log: Logger): Promise<void> {
+  for (const { name } of await listMapped()) {
+    if (name.startsWith(probeName(pool.lvm.group, ''))) await pool.mapper.remove(name);
+  }
+  for (const volume of await pool.resumeSuspended()) {
+    log.warn({ volume }, 'resumed what an earlier process had left suspended');
   }
 }

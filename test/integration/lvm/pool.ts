@@ -5,12 +5,12 @@ import { open, readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type Bytes, MiB } from '../../../src/core/bytes.ts';
 import { parseId } from '../../../src/core/ids.ts';
-import { DeviceMapper } from '../../../src/host/device-mapper.ts';
+import { DeviceMapper, listMapped } from '../../../src/host/device-mapper.ts';
 import { checkFilesystem } from '../../../src/host/filesystem.ts';
 import { mount, unmount } from '../../../src/host/mount.ts';
 import { thinPoolStatus } from '../../../src/host/thin-pool.ts';
 import { checkThinPool, lvm, mappedName } from '../../support/lvm.ts';
-import { NEVER, Rig } from '../../support/rig.ts';
+import { type MountedVolume, NEVER, Rig } from '../../support/rig.ts';
 import { Scratch } from '../../support/scratch.ts';
 import { GROUP } from '../../vm/ground.ts';
 
@@ -129,6 +129,38 @@ test('what was changed and could not be recorded is found as it is by the next c
   await rig.backend.detach(id);
 });
 
+test('what a killed command of LVM has left suspended is resumed, at once or at the next start', async () => {
+  await using mapper = await DeviceMapper.open();
+  const suspendAll = async ({ id }: MountedVolume) => {
+    for (const name of [mappedName(GROUP, parseId(id)?.local ?? ''), mappedName(GROUP, pool, 'tpool')]) {
+      await mapper.suspend(name, { lockFs: false });
+    }
+  };
+  const expectRunning = async ({ mountPoint }: MountedVolume) => {
+    expect((await listMapped()).filter(({ suspended }) => suspended)).toEqual([]);
+    await writeFile(`${mountPoint}/file`, 'written', { flush: true });
+  };
+  let volume: MountedVolume;
+  {
+    await using rig = await openRig();
+    volume = await rig.volume(scratch, 'mounted', 'ext4', 64n * MiB);
+    const shell = await pidOfShell();
+    process.kill(shell, 'SIGSTOP');
+    const expanding = rig.backend.expandVolume(volume.id, 128n * MiB, NEVER);
+    await suspendAll(volume);
+    process.kill(shell, 'SIGKILL');
+    await expect(expanding).rejects.toThrow('the shell of LVM ended');
+    await expectRunning(volume);
+    expect((await rig.backend.expandVolume(volume.id, 128n * MiB, NEVER)).capacityBytes).toBe(128n * MiB);
+  }
+  await suspendAll(volume);
+  await inRig(async (rig) => {
+    await expectRunning(volume);
+    await unmount(volume.mountPoint);
+    await rig.backend.detach(volume.id);
+  });
+});
+
 test('a pool that is full fails writes and promises nothing; more space, and a check, and all goes on', async () => {
   await using rig = await openRig();
   const full = await rig.volume(scratch, 'full', 'ext4', 512n * MiB);
@@ -223,6 +255,13 @@ function openRig(): Promise<Rig> {
 
 function dataDir(): string {
   return scratch.path('data');
+}
+
+/** Of LVM's shell that the driver in this process has. */
+async function pidOfShell(): Promise<number> {
+  const children = (await readFile(`/proc/self/task/${process.pid}/children`, 'utf8')).trim().split(' ');
+  const names = await Promise.all(children.map((pid) => readFile(`/proc/${pid}/comm`, 'utf8')));
+  return Number(children[names.indexOf('lvm\n')]);
 }
 
 function tagsOf(name: string): readonly string[] {
