@@ -46,7 +46,7 @@ export class LvmThinBackend extends PoolBackend {
    */
   static async open(options: LvmThinBackendOptions, clock: Clock, log: Logger): Promise<LvmThinBackend> {
     await using opened = new AsyncDisposableStack();
-    const pool = opened.use(await openPool(options));
+    const pool = opened.use(await openPool(options, log));
     await sweep(pool, options.node, log);
     const index = Store.read((await pool.lvm.list()).filter(({ poolName }) => poolName === pool.name));
     assertPoolOf(options.node, index);

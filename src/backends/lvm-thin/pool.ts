@@ -7,6 +7,7 @@ import path from 'node:path';
 import { type Bytes, formatBytes, GiB, MiB, maxBytes, minBytes, roundUp } from '../../core/bytes.ts';
 import { DriverError, invalidArgument, messageOf } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
+import type { Logger } from '../../core/observe.ts';
 import { type HeldAlone, ReadWriteLock } from '../../core/read-write-lock.ts';
 import { DeviceMapper, listMapped } from '../../host/device-mapper.ts';
 import { CommandError } from '../../host/exec.ts';
@@ -136,7 +137,7 @@ export class Pool implements AsyncDisposable {
  * Makes or finds the pool, and activates it. Safe to call again at any time.
  * @throws DriverError failed-precondition when LVM and the kernel disagree about the pool
  */
-export async function openPool(options: PoolOptions): Promise<Pool> {
+export async function openPool(options: PoolOptions, log: Logger): Promise<Pool> {
   await using opened = new AsyncDisposableStack();
   const lvm = opened.use(await Lvm.open(options.volumeGroup, path.join(options.dataDir, 'lvm')));
   const { extentBytes, freeBytes } = await lvm.describe();
@@ -144,8 +145,12 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
   if (!present) await makePool(lvm, options, freeBytes, extentBytes);
   else if (options.poolBytes !== undefined) await growPool(lvm, present, options.poolBytes, extentBytes);
   await failpoint('pool.named');
-  await activatePool(lvm, options.thinPool);
   const pool = new Pool(lvm, opened.use(await DeviceMapper.open()), options.thinPool, extentBytes);
+  // First: what a suspended pool is told waits, or is lost.
+  for (const volume of await pool.resumeSuspended()) {
+    log.warn({ volume }, 'resumed what an earlier process had left suspended');
+  }
+  await activatePool(lvm, options.thinPool);
   await assertSameTransaction(pool);
   await finishInterrupted(pool);
   opened.move();

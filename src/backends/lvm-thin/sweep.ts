@@ -15,7 +15,7 @@ import { cutsIn } from './store.ts';
 
 export async function sweep(pool: Pool, node: NodeName, log: Logger): Promise<void> {
   const { lvm } = pool;
-  await sweepDevices(pool, log);
+  await sweepProbes(pool);
   const listed = (await lvm.list()).filter(({ poolName }) => poolName === pool.name);
   const pending = listed.filter(({ name, tags }) => VOLUME_NAME.test(name) && tags.includes(PENDING_TAG));
   for (const { name } of pending) {
@@ -33,12 +33,9 @@ export async function sweep(pool: Pool, node: NodeName, log: Logger): Promise<vo
   await failpoint('sweep.cuts');
 }
 
-/** What the journal does not list: what is suspended for its own cut alone, or by a command of LVM; and probes. */
-async function sweepDevices(pool: Pool, log: Logger): Promise<void> {
+/** Of a look at what a thin device has mapped, that was not finished. */
+async function sweepProbes({ lvm, mapper }: Pool): Promise<void> {
   for (const { name } of await listMapped()) {
-    if (name.startsWith(probeName(pool.lvm.group, ''))) await pool.mapper.remove(name);
-  }
-  for (const volume of await pool.resumeSuspended()) {
-    log.warn({ volume }, 'resumed what an earlier process had left suspended');
+    if (name.startsWith(probeName(lvm.group, ''))) await mapper.remove(name);
   }
 }

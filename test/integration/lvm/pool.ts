@@ -153,12 +153,16 @@ test('what a killed command of LVM has left suspended is resumed, at once or at 
     await expectRunning(volume);
     expect((await rig.backend.expandVolume(volume.id, 128n * MiB, NEVER)).capacityBytes).toBe(128n * MiB);
   }
+  // And something left to do in the group, which the next start has LVM do.
+  lvm(dataDir(), 'lvcreate', '-y', '-an', '--type', 'thin-pool', '-L', '16m', '-n', 'other', GROUP);
+  await editMetadata((text) => text.replace(/other \{.*?transaction_id = \d+/s, '$&\nmessage1 {\ndelete = 4711\n}'));
   await suspendAll(volume);
   await inRig(async (rig) => {
     await expectRunning(volume);
     await unmount(volume.mountPoint);
     await rig.backend.detach(volume.id);
   });
+  lvm(dataDir(), 'lvremove', '-y', '-ff', `${GROUP}/other`);
 });
 
 test('a pool that is full fails writes and promises nothing; more space, and a check, and all goes on', async () => {
