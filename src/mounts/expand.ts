@@ -14,6 +14,7 @@ export async function expand(context: NodeContext, request: ExpandRequest, signa
   const present = await requirePlaced(context, request);
   const volume = await requireVolume(context, request.volumeId);
   const { capacityBytes } = volume;
+  requireInRange(capacityBytes, request);
   if ((await deviceBytes(present.device.path)) < capacityBytes) {
     // The controller's expansion was cut short after it was written down.
     await context.backend.expandVolume(volume.id, capacityBytes, signal);
@@ -31,4 +32,13 @@ export async function expand(context: NodeContext, request: ExpandRequest, signa
     await failpoint('expand.grown');
   }
   return capacityBytes;
+}
+
+function requireInRange(capacityBytes: Bytes, { requiredBytes = 0n, limitBytes = capacityBytes }: ExpandRequest): void {
+  const has = `capacity_range: the volume has ${capacityBytes} bytes`;
+  if (capacityBytes < requiredBytes) {
+    const reason = `${has}, less than required_bytes ${requiredBytes}; ControllerExpandVolume comes first`;
+    throw new DriverError('out-of-range', reason);
+  }
+  if (capacityBytes > limitBytes) throw new DriverError('out-of-range', `${has}, more than limit_bytes ${limitBytes}`);
 }

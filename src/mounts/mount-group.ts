@@ -17,7 +17,7 @@ const FOLDER_BITS = 0o2770;
 export async function applyMountGroup(root: string, gid: number, signal: AbortSignal): Promise<void> {
   await using folder = await openFolder(root);
   const found = await folder.stat();
-  if (found.gid === gid && (found.mode & FOLDER_BITS) === FOLDER_BITS) return;
+  if (has(gid, FOLDER_BITS, found)) return;
   await giveChildren(folder, found.dev, gid, signal);
   await give(folder, found, gid, FOLDER_BITS);
 }
@@ -40,6 +40,8 @@ async function giveEntry(path: Buffer, device: number, gid: number, signal: Abor
       await giveChildren(folder, device, gid, signal);
       await give(folder, await folder.stat(), gid, FOLDER_BITS);
     } else if (seen.isFile()) {
+      // By an earlier run that was interrupted.
+      if (has(gid, FILE_BITS, seen)) return;
       await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       await give(file, await file.stat(), gid, FILE_BITS);
     } else {
@@ -52,7 +54,13 @@ async function giveEntry(path: Buffer, device: number, gid: number, signal: Abor
   }
 }
 
-async function give(handle: FileHandle, { mode, uid }: Stats, gid: number, bits: number): Promise<void> {
+function has(gid: number, bits: number, found: Stats): boolean {
+  return found.gid === gid && (found.mode & bits) === bits;
+}
+
+async function give(handle: FileHandle, found: Stats, gid: number, bits: number): Promise<void> {
+  if (has(gid, bits, found)) return;
+  const { mode, uid } = found;
   await handle.chown(uid, gid);
   // After the chown, which takes set-user-id and set-group-id away.
   await handle.chmod((mode & 0o7777) | bits);

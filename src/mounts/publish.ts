@@ -1,6 +1,7 @@
 import type { AttachedDevice } from '../core/backend.ts';
 import { DriverError, invalidArgument } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
+import type { Content } from '../core/volume.ts';
 import { bindMount } from '../host/mount.ts';
 import { isExclusive, isReadOnly } from './access-modes.ts';
 import { type NodeContext, requireVolume } from './context.ts';
@@ -22,14 +23,14 @@ type Mounted = FilesystemMount | NodeMount;
 
 /** Makes a staged volume appear at a target, which is made for it: a folder, or a file for a device. */
 export async function publish(context: NodeContext, request: PublishRequest, signal: AbortSignal): Promise<void> {
-  await requireVolume(context, request.volumeId);
+  const { content } = await requireVolume(context, request.volumeId);
   const { capability, volumeId } = request;
   const targetPath = await requireParent('target_path', request.targetPath, context.dataDir);
   const stagingPath = (await canonical(request.stagingPath)) ?? request.stagingPath;
   if (targetPath === stagingPath) throw invalidArgument('target_path', 'is the same as staging_target_path');
   const readOnly = request.readOnly || isReadOnly(capability);
   const placement = await locate(context.backend, volumeId);
-  const staged = requireStaged(placement, capability.access.kind, stagingPath);
+  const staged = requireStaged(placement, content, capability.access.kind, stagingPath);
   if (staged?.readOnly === true && !readOnly) {
     throw new DriverError('failed-precondition', 'the volume is staged read-only');
   }
@@ -53,10 +54,17 @@ export async function publish(context: NodeContext, request: PublishRequest, sig
 }
 
 /** @returns the staged filesystem; undefined for a device, which is staged by being attached */
-function requireStaged(placement: Placement, kind: 'mount' | 'block', path: string): FilesystemMount | undefined {
+function requireStaged(
+  placement: Placement,
+  content: Content,
+  kind: 'mount' | 'block',
+  path: string,
+): FilesystemMount | undefined {
   if (kind === 'block') {
     if (placement.filesystems.length > 0) throw notStaged('as a block device, but with a filesystem');
-    if (placement.devices.length === 0) throw notStaged('on this node');
+    // Staging as a block device is what keeps it from ever being formatted: see `stage`.
+    const formattable = content.kind === 'blank' || content.kind === 'formatting';
+    if (placement.devices.length === 0 || formattable) throw notStaged('on this node');
     return undefined;
   }
   const staged = placement.filesystems.findLast((mount) => mount.path === path && mount.whole);

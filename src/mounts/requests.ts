@@ -35,6 +35,9 @@ export interface StatsRequest {
 export interface ExpandRequest {
   readonly volumeId: VolumeId;
   readonly volumePath: string;
+  /** What the caller expects the volume to have. */
+  readonly requiredBytes?: Bytes | undefined;
+  readonly limitBytes?: Bytes | undefined;
 }
 
 export type Usage =
@@ -53,6 +56,10 @@ export interface NodeOperations {
   publish(request: PublishRequest, signal: AbortSignal): Promise<void>;
   unpublish(request: UnpublishRequest, signal: AbortSignal): Promise<void>;
   stats(request: StatsRequest, signal: AbortSignal): Promise<readonly Usage[]>;
-  /** Grows the filesystem to its device. @returns the capacity now, in bytes */
+  /**
+   * Grows the filesystem to its device, whose size the controller has set.
+   * @returns the capacity now, in bytes
+   * @throws DriverError out-of-range when that is not what the caller expects
+   */
   expand(request: ExpandRequest, signal: AbortSignal): Promise<Bytes>;
 }

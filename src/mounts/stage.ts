@@ -87,12 +87,15 @@ async function mountVolume(
   if (!readOnly) await growBeforeMount(device.path, fsType, signal);
   await failpoint('stage.ready');
   checkCancelled(signal);
-  const options = new Set(mountFlags(access.mountFlags));
-  if (readOnly) options.add('ro');
-  // A copy has the UUID of its source, and XFS mounts no two with the same.
-  if (fsType === 'xfs') options.add('nouuid');
+  // Of options that contradict each other the last counts: the flags in their order, and ours after them.
+  const options = [
+    ...mountFlags(access.mountFlags),
+    ...(readOnly ? ['ro'] : []),
+    // A copy has the UUID of its source, and XFS mounts no two with the same.
+    ...(fsType === 'xfs' ? ['nouuid'] : []),
+  ];
   try {
-    await mount({ source: device.path, target: stagingPath, fsType, options: [...options] });
+    await mount({ source: device.path, target: stagingPath, fsType, options });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     // mount(8) says "wrong fs type, bad option, bad superblock" for all three: so do we.

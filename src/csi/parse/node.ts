@@ -13,7 +13,6 @@ import type {
   UnpublishRequest,
   UnstageRequest,
 } from '../../mounts/requests.ts';
-import type { CapacityRange } from '../../volumes/requests.ts';
 import { requiredCapability } from './capability.ts';
 import { parseCapacityRange } from './capacity-range.ts';
 import { checkUnusedMaps, requiredId } from './fields.ts';
@@ -61,14 +60,14 @@ export function parseStats(wire: NodeGetVolumeStatsRequest__Output): StatsReques
 }
 
 /** Capability and range may be missing; csi-sanity wants an unknown volume to be NOT_FOUND whatever else is wrong. */
-export function parseExpand(wire: NodeExpandVolumeRequest__Output): ExpandRequest & { readonly range: CapacityRange } {
+export function parseExpand(wire: NodeExpandVolumeRequest__Output): ExpandRequest {
   const volumeId = requiredId('volume_id', wire.volumeId);
   const volumePath = placeOf(volumeId, wire.volumePath);
   const range = parseCapacityRange('capacity_range', wire.capacityRange);
   // CSI specification, "NodeExpandVolume Errors": exceeds capabilities is INVALID_ARGUMENT in this RPC.
   if (wire.volumeCapability) requiredCapability('volume_capability', wire.volumeCapability, 'invalid-argument');
   checkUnusedMaps({ secrets: wire.secrets });
-  return { volumeId, volumePath, range };
+  return { volumeId, volumePath, ...range };
 }
 
 function placeOf(volumeId: string, wirePath: string): string {

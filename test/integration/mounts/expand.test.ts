@@ -48,6 +48,19 @@ describe.each(FS_TYPES)('expanding %s', (fsType) => {
   });
 });
 
+test('a size that the caller does not expect is refused, and nothing grows', async () => {
+  await using play = await NodePlayground.open();
+  const { id } = await play.create('volume');
+  await play.stage(id);
+  await play.backend.expandVolume(id, GiB);
+  const before = await freeSpace(play.staging);
+  const place = { volumeId: id, volumePath: play.staging };
+  for (const range of [{ requiredBytes: GiB + 1n }, { limitBytes: GiB - 1n }]) {
+    await expect(play.node.expand({ ...place, ...range }, live)).rejects.toMatchObject({ code: 'out-of-range' });
+  }
+  expect((await freeSpace(play.staging)).totalBytes).toBe(before.totalBytes);
+});
+
 test('a block device has the new size', async () => {
   await using play = await NodePlayground.open();
   const { id } = await play.create('volume');

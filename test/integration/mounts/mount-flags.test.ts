@@ -46,6 +46,7 @@ test.each<[FsType, readonly string[], readonly string[]]>([
   ['ext4', ['nodev', 'noatime'], ['noatime,nodev', 'defaults']],
   ['ext4', ['defaults', 'relatime', 'data=ordered', 'barrier=1', 'commit=5', 'errors=continue'], []],
   ['ext4', ['nodev', 'dev', 'noatime'], ['noatime', 'suid']],
+  ['ext4', ['noatime', 'atime', 'noatime'], ['noatime']],
   ['xfs', ['allocsize=1m', 'logbsize=32k', 'inode64'], ['allocsize=1048576']],
   ['btrfs', ['compress=zstd', 'space_cache=v2', 'ssd'], ['compress=zstd:3', 'ssd']],
   // Nothing that the kernel shows tells these apart from none.
@@ -68,4 +69,13 @@ test('mount flags that contradict each other are refused at once, and nothing st
   });
   expect(await mountAt(play.staging)).toBeUndefined();
   expect(await play.backend.devices(id)).toEqual([]);
+});
+
+test('a read-only volume is mounted so whatever its flags say', async () => {
+  await using play = await NodePlayground.open();
+  const { id } = await play.create('volume');
+  const asked = capability(mountAccess('ext4', ['rw']), 'SINGLE_NODE_READER_ONLY');
+  await play.stage(id, asked);
+  await play.stage(id, asked);
+  expect((await mountAt(play.staging))?.options).toContain('ro');
 });

@@ -23,6 +23,16 @@ describe.each(FS_TYPES)('a filesystem: %s', (fsType) => {
   });
 });
 
+test('a device that was not staged as one is not published: it could still be formatted', async () => {
+  await using play = await NodePlayground.open();
+  const { id } = await play.create('volume');
+  await play.backend.attach(id, { readOnly: false });
+  const asked = { capability: capability(block) };
+  await expect(play.publish(id, 'target', asked)).rejects.toMatchObject({ code: 'failed-precondition' });
+  await play.stage(id, asked.capability);
+  await play.publish(id, 'target', asked);
+});
+
 describe('a filesystem', () => {
   test('has several targets, read-only ones too; another kind on one target is refused', async () => {
     await using play = await NodePlayground.open();
