@@ -29,13 +29,14 @@ export async function openLinkSecurity(options: LinkSecurityOptions, logger: Log
   const { ca, cert, key, insecure, lookMs } = options;
   if (insecure) {
     if (ca !== undefined || cert !== undefined || key !== undefined) {
-      throw invalidArgument('insecure', 'certificates are given too; it is one or the other');
+      throw invalidArgument('--insecure', 'certificates are given too; it is one or the other');
     }
     logger.warn({}, 'the link between controller and agents has no protection, as was asked for');
     return { [Symbol.dispose]: () => undefined };
   }
   if (ca === undefined || cert === undefined || key === undefined) {
-    throw invalidArgument('ca, cert, key', 'the link needs all three files; without protection only with insecure');
+    const allowed = 'the link needs all three; give --insecure for a link without any protection';
+    throw invalidArgument('--tls-ca, --tls-cert, --tls-key', allowed);
   }
   const identity = await openTlsIdentity({ ca, cert, key }, logger, lookMs);
   return { identity, [Symbol.dispose]: () => identity[Symbol.dispose]() };

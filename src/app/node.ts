@@ -13,6 +13,9 @@ import { sweepAbandonedRuns } from './temporary/run.ts';
 
 export const NODE_OPTIONS = STORAGE_OPTIONS;
 
+/** What staging a volume runs, whatever the backend; those of btrfs only where somebody asks for one. */
+const FILESYSTEM_TOOLS = ['blkid', 'wipefs', 'mount', 'mkfs.ext4', 'e2fsck', 'resize2fs', 'mkfs.xfs', 'xfs_growfs'];
+
 export interface ComposedNode extends Service {
   readonly agent: NodeAgent;
 }
@@ -21,7 +24,7 @@ export interface ComposedNode extends Service {
 export async function requireNodeMachine({ backend }: OptionValues<'backend'>): Promise<void> {
   requireRoot();
   const { tools } = BACKENDS[backend];
-  await requireTools(['mkfs.ext4', 'mkfs.xfs', 'resize2fs', 'xfs_growfs', 'blkid', 'mount', ...tools]);
+  await requireTools([...FILESYSTEM_TOOLS, ...tools]);
 }
 
 export async function composeNode(

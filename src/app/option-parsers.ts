@@ -2,7 +2,7 @@
 import { type Bytes, parseBytes } from '../core/bytes.ts';
 import { invalidArgument } from '../core/errors.ts';
 import { isNodeName, MAX_NODE_NAME_LENGTH } from '../core/ids.ts';
-import { parseAddress } from '../rpc/address.ts';
+import { type Address, parseAddress } from '../rpc/address.ts';
 
 export function parseSize(value: string, field: string): Bytes {
   return parseBytes(field, value);
@@ -31,10 +31,17 @@ export function absolutePath(value: string, field: string): string {
   return value;
 }
 
+/** Whoever reaches the CSI socket can do everything with the volumes: it is one that only its owner opens, never a port. */
 export function socketPath(value: string, field: string): string {
   const address = parseAddress(field, value);
   if (address.kind === 'unix') return address.path;
-  throw invalidArgument(field, `${JSON.stringify(value)} must be the path of a unix socket`);
+  throw invalidArgument(field, `${JSON.stringify(value)} must be a unix socket, unix:///path`);
+}
+
+export function tcpAddress(value: string, field: string): Address {
+  const address = parseAddress(field, value);
+  if (address.kind === 'tcp') return address;
+  throw invalidArgument(field, `${JSON.stringify(value)} must be tcp://host:port`);
 }
 
 /** lvm(8), "Valid names"; short enough for the names of devices, where every hyphen counts twice. */

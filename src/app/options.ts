@@ -18,8 +18,12 @@ import {
   onOff,
   parseSize,
   socketPath,
+  tcpAddress,
   text,
 } from './option-parsers.ts';
+import { RUN_FOLDER } from './run-folder.ts';
+
+const BACKEND_NAMES = Object.keys(BACKENDS) as readonly BackendName[];
 
 export interface OptionRow<T> {
   /** What stands for the value in the help text; absent for a switch: the flag alone means `on`. */
@@ -42,8 +46,8 @@ export const OPTIONS = {
   endpoint: row({
     value: 'unix:///path',
     help: 'socket that the CSI services are served on',
-    fallback: 'unix:///run/cofferdam/csi.sock',
-    parse: text,
+    fallback: `unix://${RUN_FOLDER}/csi.sock`,
+    parse: socketPath,
   }),
   dataDir: row({
     value: 'folder',
@@ -53,9 +57,9 @@ export const OPTIONS = {
   }),
   backend: row<BackendName>({
     value: 'name',
-    help: backendNames().join(', '),
+    help: BACKEND_NAMES.join(', '),
     fallback: 'loop',
-    parse: oneOf(backendNames()),
+    parse: oneOf(BACKEND_NAMES),
   }),
   poolSize: optional({
     value: 'size',
@@ -148,7 +152,7 @@ export const OPTIONS = {
     value: 'tcp://host:port',
     help: "where the node's agent listens for controllers",
     fallback: 'tcp://0.0.0.0:9810',
-    parse: text,
+    parse: tcpAddress,
   }),
   agents: optional({
     value: 'name=host:port,...',
@@ -247,8 +251,4 @@ export function flagOf(key: string): string {
 
 export function environmentNameOf(key: string): string {
   return `COFFERDAM_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-}
-
-function backendNames(): readonly BackendName[] {
-  return Object.keys(BACKENDS) as BackendName[];
 }

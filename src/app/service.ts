@@ -1,16 +1,15 @@
 /** What the roles that serve have in common: a process with one CSI socket, which runs until it is told to stop. */
 import { once } from 'node:events';
-import { invalidArgument } from '../core/errors.ts';
 import { armFailpoints } from '../core/failpoint.ts';
 import type { KeyedLocks } from '../core/locks.ts';
 import type { Logger, Metrics } from '../core/observe.ts';
 import { SECRET_FIELDS } from '../csi/redaction.ts';
 import { type CsiParts, csiInterceptors, csiServices, startingServices } from '../csi/services.ts';
 import { createLogger } from '../obs/logger.ts';
-import { type Address, parseAddress } from '../rpc/address.ts';
 import { serve } from '../rpc/server.ts';
 import { measure } from './measuring.ts';
 import type { OptionValues } from './options.ts';
+import { makeRunFolder } from './run-folder.ts';
 import { VERSION } from './version.ts';
 
 /** Calls under way may end by themselves for so long when a server stops. */
@@ -68,8 +67,9 @@ export async function runService(
   let service: Service | undefined;
   const ready = () => service !== undefined;
   const about = { ...options, version: VERSION, ready };
+  await makeRunFolder(options.endpoint);
   await using server = await serve({
-    address: socketOf(options.endpoint),
+    address: { kind: 'unix', path: options.endpoint },
     services: startingServices(parts, about),
     interceptors: csiInterceptors({ logger, metrics }),
     drainMs: DRAIN_MS,
@@ -96,11 +96,4 @@ async function stopped(signal: AbortSignal, untilStdinCloses: boolean): Promise<
   }
   await promise;
   if (untilStdinCloses) process.stdin.destroy();
-}
-
-/** Whoever reaches the endpoint can do everything with the volumes: it is a socket that only its owner opens, never a port. */
-function socketOf(endpoint: string): Address {
-  const address = parseAddress('--endpoint', endpoint);
-  if (address.kind === 'unix') return address;
-  throw invalidArgument('--endpoint', `${JSON.stringify(endpoint)} must be a unix socket, unix:///path`);
 }

@@ -18,7 +18,7 @@ export type PoolAddress = Pick<BackendOptions, 'dataDir' | 'volumeGroup' | 'thin
 export interface BackendEntry {
   readonly open: (options: BackendOptions, clock: Clock, log: Logger) => Promise<Backend & AsyncDisposable>;
   readonly inspect: (address: PoolAddress, policy: CapacityPolicy) => Promise<PoolInspection>;
-  /** Commands that it runs. */
+  /** Commands that it runs beside those that every node needs. */
   readonly tools: readonly string[];
 }
 
@@ -26,7 +26,7 @@ export const BACKENDS = {
   loop: {
     open: LoopBackend.open,
     inspect: ({ dataDir }: PoolAddress, policy) => inspectLoopPool(dataDir, policy),
-    tools: ['mkfs.xfs'],
+    tools: [],
   },
   'lvm-thin': { open: LvmThinBackend.open, inspect: inspectLvmThinPool, tools: ['lvm', 'thin_check'] },
 } as const satisfies Record<string, BackendEntry>;

@@ -38,6 +38,15 @@ export function notFound(kind: 'volume' | 'snapshot' | 'group snapshot' | 'node'
   return new DriverError('not-found', `${kind} ${JSON.stringify(id)} does not exist`);
 }
 
+/**
+ * What to throw when a signal has fired. It may say more than that: the driver stops, or a deadline has passed.
+ * @param what was given up, for the message
+ */
+export function cancelled(what: string, { reason }: AbortSignal): DriverError {
+  if (reason instanceof DriverError) return reason;
+  return new DriverError('cancelled', `${what} was cancelled`, { cause: reason });
+}
+
 export function hasCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof DriverError && error.code === code;
 }

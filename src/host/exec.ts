@@ -1,9 +1,9 @@
 import type { ExecaError } from 'execa';
-import { DriverError } from '../core/errors.ts';
+import { cancelled } from '../core/errors.ts';
 import { COMMAND_ENV, notInstalled } from './tools.ts';
 
 export interface RunOptions {
-  /** Kills the command; `run` then throws DriverError cancelled. */
+  /** Kills the command; `run` then throws what the signal says. */
   readonly signal?: AbortSignal;
   /** Milliseconds until the command is killed; a minute unless told. */
   readonly timeoutMs?: number;
@@ -56,7 +56,7 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 /**
  * Runs a command to its end: an argument vector, never a shell; a fixed environment, so that messages are in English.
  * @throws CommandError for an exit code that is not ok, a signal, or the timeout
- * @throws DriverError failed-precondition when the command is not installed; cancelled when the signal fired
+ * @throws DriverError failed-precondition when the command is not installed; what the signal says when it fired, cancelled unless told
  */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
   const [file = '', ...args] = argv;
@@ -102,8 +102,4 @@ function describe(argv: readonly string[], { exitCode, signal, stderr, stdout, t
       : `exited with ${exitCode}`;
   const said = (stderr.trim() || stdout.trim()).slice(-2000);
   return `${argv.join(' ')} ${end}${said ? `: ${said}` : ''}`;
-}
-
-function cancelled(file: string, signal: AbortSignal): DriverError {
-  return new DriverError('cancelled', `${file} was cancelled`, { cause: signal.reason });
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DriverError, isErrno } from '../core/errors.ts';
+import { cancelled, DriverError, isErrno } from '../core/errors.ts';
 import { LOOP_CLR_FD, LOOP_SET_CAPACITY, LOOP_SET_STATUS64 } from './ioctl.ts';
 import { ioctl } from './libc.ts';
 import {
@@ -128,7 +128,7 @@ export async function keepLoop(devicePath: string, expected: Binding): Promise<b
 
 function refused(devicePath: string, signal: AbortSignal | undefined): DriverError {
   return signal?.aborted
-    ? new DriverError('cancelled', `detaching ${devicePath} was cancelled`, { cause: signal.reason })
+    ? cancelled(`detaching ${devicePath}`, signal)
     : new DriverError('failed-precondition', `${devicePath} is still open in another process`);
 }
 

@@ -1,5 +1,5 @@
 import type { Backend } from '../core/backend.ts';
-import { DriverError, notFound } from '../core/errors.ts';
+import { cancelled, notFound } from '../core/errors.ts';
 import type { VolumeId } from '../core/ids.ts';
 import type { Volume } from '../core/volume.ts';
 import { openForFreeze, thawFilesystem, unlessShutDown } from '../host/freeze.ts';
@@ -28,7 +28,7 @@ export async function thaw(mountPoint: string): Promise<void> {
   if (root) await thawFilesystem(root.fd);
 }
 
-/** Between two steps: ends here when the caller has gone away. @throws DriverError cancelled */
+/** Between two steps: ends here when the signal has fired. @throws DriverError what the signal says, cancelled unless told */
 export function checkCancelled(signal: AbortSignal): void {
-  if (signal.aborted) throw new DriverError('cancelled', 'the caller has gone away', { cause: signal.reason });
+  if (signal.aborted) throw cancelled('the call', signal);
 }

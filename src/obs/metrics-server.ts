@@ -74,7 +74,7 @@ function parseHostPort(address: string): { readonly host: string; readonly port:
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(address);
   const port = Number(match?.[3]);
   if (!match || port > 65535) {
-    throw invalidArgument('metrics address', `${JSON.stringify(address)} is not host:port, such as 127.0.0.1:9808`);
+    throw invalidArgument('--metrics-address', `${JSON.stringify(address)} is not host:port, such as 127.0.0.1:9808`);
   }
   return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
 }

@@ -1,4 +1,4 @@
-import { DriverError } from '../core/errors.ts';
+import { cancelled, DriverError } from '../core/errors.ts';
 
 export interface WaitOptions {
   /** What is waited for, for the message. */
@@ -22,10 +22,4 @@ export async function waitFor<T>(promise: Promise<T>, { what, signal, ms }: Wait
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-/** A signal may say more than that it fired: a deadline that passed further up. */
-export function cancelled(what: string, { reason }: AbortSignal): DriverError {
-  if (reason instanceof DriverError) return reason;
-  return new DriverError('cancelled', `${what} was cancelled`, { cause: reason });
 }

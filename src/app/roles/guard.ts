@@ -8,6 +8,7 @@ import { requireRoot } from '../../host/privileges.ts';
 import { createLogger } from '../../obs/logger.ts';
 import { claimSocketPlace } from '../../rpc/unix-socket.ts';
 import type { Role } from '../cli.ts';
+import { makeRunFolder } from '../run-folder.ts';
 import { VERSION } from '../version.ts';
 
 // Here, since it counts only until the first of these threads is used. An image that is also the driver's sets fewer.
@@ -24,6 +25,7 @@ export const role: Role<'guardSocket' | 'logLevel' | 'failpoints'> = {
     if (failpoints !== undefined) armFailpoints(failpoints);
     using logger = createLogger({ level: logLevel, secretFields: [] });
     await using resources = new AsyncDisposableStack();
+    await makeRunFolder(guardSocket);
     const place = await claimSocketPlace(guardSocket);
     resources.defer(() => place.remove());
     resources.use(await GuardServer.listen(place.temporaryPath, logger));

@@ -1,10 +1,9 @@
 /** `cofferdam node`: the services for the kubelet of this node, and its agent for the controllers. */
 import { serveAgent } from '../../agent/serve-agent.ts';
-import { parseAddress } from '../../rpc/address.ts';
 import type { Role } from '../cli.ts';
 import { LINK_OPTIONS, openLink } from '../link.ts';
 import { composeNode, NODE_OPTIONS, requireNodeMachine } from '../node.ts';
-import { flagOf, type OptionValues } from '../options.ts';
+import type { OptionValues } from '../options.ts';
 import { DRAIN_MS, runService, SERVICE_OPTIONS, type Service, type Surroundings } from '../service.ts';
 
 const ROLE_OPTIONS = [...SERVICE_OPTIONS, ...NODE_OPTIONS, ...LINK_OPTIONS, 'agentAddress'] as const;
@@ -23,9 +22,10 @@ export const role: Role<(typeof ROLE_OPTIONS)[number]> = {
 
 async function composeWithAgent(options: NodeRoleOptions, surroundings: Surroundings): Promise<Service> {
   const { logger, resources } = surroundings;
-  const address = parseAddress(flagOf('agentAddress'), options.agentAddress);
   const link = await openLink(options, surroundings);
   const node = await composeNode(options, surroundings);
-  const server = resources.use(await serveAgent({ ...link, address, agent: node.agent, logger, drainMs: DRAIN_MS }));
+  const server = resources.use(
+    await serveAgent({ ...link, address: options.agentAddress, agent: node.agent, logger, drainMs: DRAIN_MS }),
+  );
   return { ...node, facts: { ...node.facts, agentAddress: server.address } };
 }

@@ -50,8 +50,7 @@ export async function openTemporaryRun(): Promise<TemporaryRun> {
 
 /** Cleans up after runs that were killed. Runs that still go on are left alone. */
 export async function sweepAbandonedRuns(log: Logger): Promise<void> {
-  await mkdir(PARENT, { recursive: true, mode: 0o700 });
-  for (const name of await readdir(PARENT)) {
+  for (const name of await runNames()) {
     if (!RUN_FOLDER.test(name)) continue;
     const folder = path.join(PARENT, name);
     try {
@@ -66,6 +65,16 @@ export async function sweepAbandonedRuns(log: Logger): Promise<void> {
       if (!hasCode(error, 'failed-precondition')) throw error; // locked: that run goes on, or is still in use
       log.debug({ folder, err: error }, 'left a temporary run alone');
     }
+  }
+}
+
+/** None where no run ever was: this is also looked for on nodes that may write to their own folders only. */
+async function runNames(): Promise<readonly string[]> {
+  try {
+    return await readdir(PARENT);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
   }
 }
 

@@ -66,7 +66,7 @@ async function makePoolFile(dataDir: string, file: string, poolBytes: Bytes | un
   const size = roundUp(poolBytes ?? (free * DEFAULT_POOL_PERCENT) / 100n, MiB);
   if (size < MIN_POOL_BYTES) {
     throw invalidArgument(
-      'pool-size',
+      '--pool-size',
       `a pool has at least ${formatBytes(MIN_POOL_BYTES)}, not ${formatBytes(size)} (${formatBytes(free)} free in ${dataDir})`,
     );
   }
@@ -113,7 +113,10 @@ async function attachPoolFile(file: string) {
 }
 
 function noSizeOfItsOwn(folder: string): DriverError {
-  return invalidArgument('pool-size', `${folder} is a plain folder, which takes what its filesystem has: give no size`);
+  return invalidArgument(
+    '--pool-size',
+    `${folder} is a plain folder, which takes what its filesystem has: give no size`,
+  );
 }
 
 async function growPool(file: string, folder: string, poolBytes: Bytes): Promise<void> {
@@ -121,7 +124,7 @@ async function growPool(file: string, folder: string, poolBytes: Bytes): Promise
   const wanted = roundUp(poolBytes, MiB);
   if (wanted < now) {
     throw invalidArgument(
-      'pool-size',
+      '--pool-size',
       `the pool is ${formatBytes(now)} already and can't shrink to ${formatBytes(wanted)}`,
     );
   }

@@ -227,7 +227,7 @@ async function makePool(
   // The spare is what a repair of the metadata is written to.
   if (size + 2n * metadata > freeBytes) {
     const needed = `${formatBytes(size)} and twice ${formatBytes(metadata)} for its metadata`;
-    throw invalidArgument('pool-size', `${needed} are more than the group has free (${formatBytes(freeBytes)})`);
+    throw invalidArgument('--pool-size', `${needed} are more than the group has free (${formatBytes(freeBytes)})`);
   }
   await lvm.run([
     ...['lvcreate', '-y', '--type', 'thin-pool', '-n', thinPool, '-L', `${size}b`, '--addtag', POOL_TAG],
@@ -242,7 +242,7 @@ async function growPool(lvm: Lvm, pool: LogicalVolume, poolBytes: Bytes, extentB
   if (wanted === pool.sizeBytes || !pool.tags.includes(POOL_TAG)) return;
   if (wanted < pool.sizeBytes) {
     throw invalidArgument(
-      'pool-size',
+      '--pool-size',
       `the pool is ${formatBytes(pool.sizeBytes)} already and can't shrink to ${formatBytes(wanted)}`,
     );
   }

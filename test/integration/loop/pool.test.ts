@@ -149,7 +149,7 @@ describe('on a filesystem that can not reflink', () => {
     expect((await same.capacity()).totalBytes).toBe(after.totalBytes);
     await expect(openPool(scratch, { poolBytes: GiB })).rejects.toMatchObject({
       code: 'invalid-argument',
-      message: expect.stringContaining('pool-size'),
+      message: expect.stringContaining('--pool-size'),
     });
     await create((await openPool(scratch, { poolBytes: 2n * GiB })).backend, 'works');
   });
@@ -241,7 +241,7 @@ describe.each(['xfs', 'btrfs'] as const)('on %s', (fsType) => {
     await create((await openPoolIn(data)).backend, 'volume');
     await expect(openPoolIn(data, { poolBytes: GiB })).rejects.toMatchObject({
       code: 'invalid-argument',
-      message: expect.stringMatching(/^pool-size: .* plain folder/),
+      message: expect.stringMatching(/^--pool-size: .* plain folder/),
     });
     expect((await (await openPoolIn(data)).backend.listVolumes({})).items).toHaveLength(1);
   });

@@ -1,6 +1,7 @@
 import { mkdir, open, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
 import { GiB, MiB } from '../../../src/core/bytes.ts';
+import { DriverError } from '../../../src/core/errors.ts';
 import { FS_TYPES } from '../../../src/core/volume.ts';
 import { startChild } from '../../../src/host/child.ts';
 import { run } from '../../../src/host/exec.ts';
@@ -170,6 +171,8 @@ describe('what is asked for', () => {
     const gone = AbortSignal.abort(new Error('gone'));
     const request = { volumeId: id, stagingPath: play.staging, capability: capability() };
     await expect(play.node.stage(request, gone)).rejects.toMatchObject({ code: 'cancelled' });
+    const stopping = new DriverError('unavailable', 'the driver is stopping');
+    await expect(play.node.stage(request, AbortSignal.abort(stopping))).rejects.toBe(stopping);
     expect(await play.backend.devices(id)).toEqual([]);
     await play.node.stage(request, live);
   });

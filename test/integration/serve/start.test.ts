@@ -1,7 +1,9 @@
 /** What can be seen of a driver from outside while it opens its pool. */
 import { once } from 'node:events';
+import { rmdir, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { expect, jest, test } from '@jest/globals';
+import { makeRunFolder, RUN_FOLDER } from '../../../src/app/run-folder.ts';
 import { exists } from '../../../src/host/exists.ts';
 import { Scratch } from '../../support/scratch.ts';
 import { DiedError, Serve } from '../../support/serve.ts';
@@ -51,4 +53,17 @@ test('a pool that can not be opened ends it with its error, and without its sock
   expect(outcome).toBeInstanceOf(DiedError);
   expect(outcome).toMatchObject({ signal: null, message: expect.stringContaining('EIO') });
   expect(await exists(scratch.path('csi.sock'))).toBe(false);
+});
+
+test('the folder of sockets below /run is made at every start, any other must be there', async () => {
+  const before = await exists(RUN_FOLDER);
+  await makeRunFolder(`${RUN_FOLDER}/csi.sock`);
+  await makeRunFolder(`${RUN_FOLDER}/csi.sock`);
+  expect((await stat(RUN_FOLDER)).isDirectory()).toBe(true);
+  if (!before) {
+    expect((await stat(RUN_FOLDER)).mode & 0o777).toBe(0o700);
+    await rmdir(RUN_FOLDER);
+  }
+  await makeRunFolder('/run/coferdam/csi.sock');
+  expect(await exists('/run/coferdam')).toBe(false);
 });

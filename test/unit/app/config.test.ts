@@ -92,6 +92,10 @@ describe('options', () => {
     ['health', 'maybe'],
     ['fsType', 'ntfs'],
     ['volumes', '1'],
+    ['endpoint', 'tcp://127.0.0.1:80'],
+    ['endpoint', 'csi.sock'],
+    ['agentAddress', 'unix:///agent.sock'],
+    ['agentAddress', 'tcp://127.0.0.1'],
   ])('%s can not be %j, and the message says what can', async (key, text) => {
     const refusal = { code: 'invalid-argument', message: expect.stringContaining(flagOf(key)) };
     await expect(read([key], { flags: { [key]: text } })).rejects.toMatchObject(refusal);
