@@ -1,11 +1,14 @@
-# The image of every role.
+# SPDX-License-Identifier: Apache-2.0
+#
+# The image of every role (`demo` and `prove` with --nodes also want iproute2 and openssl, which it lacks).
 #
 #   docker build -t cofferdam .
 #   docker run --privileged -v /dev:/dev -v /var/lib/cofferdam:/var/lib/cofferdam cofferdam serve --help
 #
-# Pin the base by digest when you release.
+# Give the base by digest when you release: --build-arg BASE=node:24-bookworm-slim@sha256:...
+ARG BASE=node:24-bookworm-slim
 
-FROM node:24-bookworm-slim AS build
+FROM ${BASE} AS build
 WORKDIR /build
 COPY package.json package-lock.json ./
 # No install script is needed: native parts come as packages of their own, and Node is the image's.
@@ -13,7 +16,10 @@ RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run gen && npm run build && npm prune --omit=dev --ignore-scripts
 
-FROM node:24-bookworm-slim
+FROM ${BASE}
+LABEL org.opencontainers.image.title=cofferdam \
+      org.opencontainers.image.description="CSI driver for local volumes with group snapshots under one write fence" \
+      org.opencontainers.image.licenses=Apache-2.0
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
       btrfs-progs e2fsprogs lvm2 mount thin-provisioning-tools util-linux xfsprogs \

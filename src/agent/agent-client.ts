@@ -19,7 +19,7 @@ import { readLimits } from './wire/pool.ts';
 /** What the connections of a controller to its agents have in common. */
 export interface LinkParts {
   readonly security: LinkSecurity;
-  /** Of the driver; shown to agents. */
+  /** Version of the driver; shown to agents. */
   readonly version: string;
   readonly metrics: Metrics;
   /** Longest wait for a connection, milliseconds; a second unless told. */

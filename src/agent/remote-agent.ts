@@ -17,7 +17,7 @@ import { readVolume, writeNewVolume } from './wire/volume.ts';
 
 /** Longest that calls may take, milliseconds, whatever their callers are ready to wait. */
 const LOOK_MS = 10_000;
-/** Of as many items as there are. */
+/** Timeout of calls that answer with as many items as there are. */
 const LIST_MS = 300_000;
 /** A copy may have to be made, or an image deleted. */
 const CHANGE_MS = 60_000;
@@ -26,13 +26,13 @@ const DECIDE_MS = 10_000;
 /** Beyond the lease: for the way there and back; and for the cut to be sealed, thawed long since. */
 const FREEZE_MARGIN_MS = 2000;
 const CUT_MARGIN_MS = 30_000;
-/** Of a round that was prepared by somebody else: the longest there is. */
+/** Lease of a round that was prepared by somebody else: the longest there is. */
 const UNKNOWN_LEASE_MS = 30_000;
 
 export class RemoteAgent implements NodeAgent, Disposable {
   readonly node: NodeName;
   readonly #client: AgentClient;
-  /** Of rounds that were prepared, and neither committed nor aborted. */
+  /** Leases of rounds that were prepared, and neither committed nor aborted. */
   readonly #leases = new Map<RoundToken, number>();
 
   /** @throws DriverError invalid-argument when the address is none */

@@ -31,7 +31,7 @@ export interface ServeAgentOptions {
   readonly address: Address;
   readonly agent: NodeAgent;
   readonly security: LinkSecurity;
-  /** Of the driver; shown to controllers. */
+  /** Version of the driver; shown to controllers. */
   readonly version: string;
   readonly logger: Logger;
   readonly metrics: Metrics;

@@ -56,7 +56,7 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   readonly #parts: PoolParts;
   /** Promised to calls that have not written their record yet. */
   #pendingBytes: Bytes = 0n;
-  /** Of cuts that are not sealed yet: from then on their record counts. */
+  /** Space promised to cuts, by what gives it back, until they are sealed: from then on their record counts. */
   readonly #cutReserves = new Map<RoundToken, () => void>();
 
   protected constructor(parts: PoolParts, limits: VolumeLimits) {

@@ -92,7 +92,7 @@ export class PoolIndex {
     this.#sealed.delete(token);
   }
 
-  /** Of groups. */
+  /** Sealed parts of groups. */
   sealed(): readonly SealedPart[] {
     return [...this.#sealed.values()].flatMap(({ token, group }) => (group ? [{ token, group }] : []));
   }

@@ -3,7 +3,7 @@
  *
  *   vol-<hash>.<node>    snap-<hash>.<node>    group-<hash>.<home>
  *
- * `<hash>` is 26 characters of base32 (128 bits of SHA-256): CSI names may be 128 bytes of anything, ids and file names
+ * `<hash>` is 26 characters of base32 (130 bits of SHA-256): CSI names may be 128 bytes of anything, ids and file names
  * may not. A retry of CreateVolume therefore computes the same id and finds its own volume. The part before the dot is
  * safe as a file name. A group spans nodes; the node in its id is its home, where its existence is decided
  * (docs/adr/0005-many-nodes.md).

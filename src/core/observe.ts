@@ -36,7 +36,7 @@ export interface RoundOutcome {
   readonly outcome: 'committed' | 'aborted' | 'unfinished' | 'undecided';
   /** How long each phase took that was gone through, milliseconds. */
   readonly phaseMs: ReadonlyMap<string, number>;
-  /** Of a round that was committed. */
+  /** Only of a round that was committed. */
   readonly members?: number;
   readonly windowMs?: number;
 }

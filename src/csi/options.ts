@@ -12,7 +12,7 @@ export interface CsiOptions {
   readonly ready: () => boolean;
 }
 
-/** Of the node that an endpoint serves. */
+/** What an endpoint's node is called. */
 export interface NodeInfo {
   readonly node: NodeName;
 }

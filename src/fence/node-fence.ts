@@ -10,7 +10,7 @@
  *   4. the caller cuts; the guard thaws; the journal entry goes
  *
  * If the agent dies the guard thaws; if the guard dies or hangs the agent thaws by its own descriptors; if both die the
- * next start thaws what the journal lists (`recover`).
+ * next start thaws what the journal lists (`recoverFrozen`).
  */
 import type { Clock } from '../core/clock.ts';
 import { DriverError } from '../core/errors.ts';

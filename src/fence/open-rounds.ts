@@ -12,9 +12,9 @@ export interface OpenRound {
   readonly plan: RoundPlan;
   readonly targets: readonly FenceTarget[];
   readonly session: FenceSession | undefined;
-  /** Of the members; held until the cut is sealed. */
+  /** Locks of the members; held until the cut is sealed. */
   readonly volumeLocks: Disposable;
-  /** Of the group and the snapshots, so that nothing else takes their names; held until the round is over. */
+  /** Locks of the group and the snapshots, so that nothing else takes their names; held until the round is over. */
   readonly nameLocks: Disposable;
   state: NodeRoundState;
   /** When it came to its state, or last heard that its coordinator waits, `Clock.monotonicMs`. */

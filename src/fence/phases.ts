@@ -1,6 +1,6 @@
 /**
- * What the coordinator of a round asks whom, and what follows from the answers, as pure functions: `RoundCoordinator` runs
- * them, and `test/unit/fence/model.test.ts` explores them together with the states of the nodes.
+ * What the coordinator of a round asks whom, and what follows from the answers, as pure functions: `LedRound` runs them,
+ * and `test/unit/fence/model.test.ts` explores them together with the states of the nodes.
  *
  *   prepare-home ▶ prepare ▶ freeze ▶ (barrier) ▶ cut-unfenced ▶ cut ▶ decide ▶ commit ▶ committed
  *        └────────────┴─────────┴──────────────────────┴──────────┴─▶ abort      │

@@ -52,7 +52,7 @@ export function isUndoneAtStop(state: NodeRoundState): boolean {
   return state !== 'sealed' && nextState(state, 'abort') !== undefined;
 }
 
-/** Of the other rounds of a group that a node has, in memory or on disk. */
+/** The state of other rounds of a group that a node has, in memory or on disk. */
 export type EarlierRound = Readonly<{ token: RoundToken; state: NodeRoundState }>;
 
 /**

@@ -11,7 +11,7 @@ export interface MountEntry {
   /** The folder of the filesystem that is the root of this mount: `/` unless a bind mount of a part, or of a file. */
   readonly root: string;
   readonly mountPoint: string;
-  /** Of this mount: `ro` here is a read-only bind mount. */
+  /** Flags of this mount: `ro` here is a read-only bind mount. */
   readonly options: readonly string[];
   /**
    * Mounts with the same number share what is mounted in them. Of a slave its master's; absent for a mount that shares
@@ -20,7 +20,7 @@ export interface MountEntry {
   readonly peerGroup?: number;
   readonly fsType: string;
   readonly source: string;
-  /** Of the filesystem: `ro` here is read-only for every mount of it. */
+  /** Flags of the filesystem: `ro` here is read-only for every mount of it. */
   readonly superOptions: readonly string[];
 }
 

@@ -6,7 +6,7 @@ import { run } from './exec.ts';
 /** Where ip(8) binds them. */
 const FOLDER = '/run/netns';
 const BRIDGE = 'bridge';
-/** Of a joined namespace, in it. */
+/** The interface of a joined namespace, as it is called in it. */
 const DEVICE = 'eth0';
 
 /** A namespace on the bridge. */

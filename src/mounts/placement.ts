@@ -19,7 +19,7 @@ export interface FilesystemMount extends Place {
   readonly kind: 'filesystem';
   readonly readOnly: boolean;
   readonly fsType: string;
-  /** Of the mount and of its filesystem, in the kernel's words. */
+  /** Flags of the mount and of its filesystem, in the kernel's words. */
   readonly options: readonly string[];
   readonly device: AttachedDevice;
   /** False for a bind mount of a folder inside: a subPath of kubelet, no target of ours. */

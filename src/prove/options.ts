@@ -39,13 +39,13 @@ export interface ProveOptions {
    * the page cache out. Unless told: for our own driver, on mounted volumes.
    */
   readonly countBuffered?: boolean;
-  /** Of all that is random; the same again repeats the orders of a run. Taken from the clock unless told. */
+  /** Seed of all that is random; the same again repeats the orders of a run. Taken from the clock unless told. */
   readonly seed?: number;
   /** An existing folder for target paths; what is made in it is removed. */
   readonly workFolder: string;
   /** Restored volumes that are looked at at once. */
   readonly concurrency?: number;
-  /** Of a driver that keeps evidence: how long the fence of a group was on each of its nodes, in milliseconds. */
+  /** Where the driver keeps evidence: how long the fence of a group was on each of its nodes, in milliseconds. */
   readonly windowsOf?: (groupId: string) => Promise<ReadonlyMap<string, number>>;
 }
 

@@ -25,7 +25,7 @@ export type RestoreMode =
   | { readonly kind: 'raw' };
 
 export interface RestoreRequest {
-  /** Of the new volume. */
+  /** CSI name of the new volume. */
   readonly name: string;
   readonly snapshotId: string;
   readonly bytes: Bytes;

@@ -8,7 +8,7 @@ export interface WriterTarget {
   /** A file that is made when missing, or a block device. */
   readonly path: string;
   readonly device: boolean;
-  /** Of the region, in bytes. */
+  /** Where the region begins, bytes. */
   readonly offset: number;
 }
 

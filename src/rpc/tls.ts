@@ -58,7 +58,7 @@ function materialOf([ca, cert, key]: readonly Buffer[]): TlsMaterial {
   return { options, context: createSecureContext(options) };
 }
 
-/** Of a server that takes only clients with a certificate. Disposing of them ends the reloading. */
+/** Credentials of a server that takes only clients with a certificate. Disposing of them ends the reloading. */
 export class MutualTlsServerCredentials extends ServerCredentials implements Disposable {
   readonly #watch: Disposable;
 
@@ -80,7 +80,7 @@ export class MutualTlsServerCredentials extends ServerCredentials implements Dis
   }
 }
 
-/** Of one connection. */
+/** Credentials for one outgoing connection. */
 export function clientCredentials({ context }: TlsMaterial, { refuse }: ExpectedServer): ChannelCredentials {
   return ChannelCredentials.createFromSecureContext(context, {
     rejectUnauthorized: true,

@@ -16,7 +16,7 @@ const MIB = 1n << 20n;
 /** As world.ts has them. */
 const POOL_BYTES = 4n << 30n;
 const RATIO = 100n;
-const SECONDS = Number(process.env.FAULT_SECONDS ?? 20);
+const SECONDS = Number(process.env.FAULT_SECONDS ?? 60);
 const SEED = Number(process.env.FAULT_SEED ?? randomInt(2 ** 31));
 
 test(`${CLIENTS} clients, for ${SECONDS} s, seed ${SEED}`, async () => {

@@ -18,7 +18,7 @@ export interface ClusterOptions {
   readonly nodes: number;
   /** One unless told. */
   readonly controllers?: number;
-  /** Of each node's pool. */
+  /** Size of each node's pool. */
   readonly poolBytes?: Bytes;
   /** Logs go to `<folder>/<name>.log`, and not to standard error. */
   readonly logsToFiles?: boolean;

@@ -13,9 +13,9 @@ const DEFAULT_POOL_BYTES: Bytes = 16n * GiB;
 
 /** What `prove` and `demo` work on. */
 export interface TemporaryDriver extends AsyncDisposable {
-  /** Of the controller's services. */
+  /** Socket of the controller's services. */
   readonly endpoint: string;
-  /** Of the services of each node. */
+  /** Sockets of the services of each node. */
   readonly nodes: readonly { readonly name: NodeName; readonly endpoint: string }[];
   /** For mounts and files of the run: what a killed run leaves in it is cleaned up with it. */
   readonly workFolder: string;

@@ -8,7 +8,7 @@ import { decodeTag, encodeTag } from '../../host/lvm/tags.ts';
 export const VOLUME_NAME = /^vol-[a-z2-7]{26}$/;
 export const SNAPSHOT_NAME = /^snap-[a-z2-7]{26}\.[0-9a-f]{16}$/;
 
-/** Of volumes that are there for an instant, when a pool is opened. */
+/** Prefix of volumes that are there only for an instant, when a pool is opened. */
 export const STARTING = 'starting-';
 
 /** On the pool, when we made it: only then is it ours to grow. */

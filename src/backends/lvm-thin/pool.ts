@@ -19,7 +19,7 @@ export interface PoolOptions {
   readonly dataDir: string;
   readonly volumeGroup: string;
   readonly thinPool: string;
-  /** Of the pool's data; absent: a share of what is free in the group at first, afterwards what it has. */
+  /** Size of the pool's data; absent: a share of what is free in the group at first, afterwards what it has. */
   readonly poolBytes?: Bytes;
 }
 
@@ -96,7 +96,7 @@ export class Pool implements AsyncDisposable {
     }
   }
 
-  /** Of a logical volume, by the names that device-mapper has for them. */
+  /** Devices of a logical volume, by the names that device-mapper has for them. */
   #devicesOf(name: string): readonly string[] {
     const own = this.lvm.deviceName(name);
     if (name !== this.name) return [own];
@@ -203,7 +203,7 @@ function otherTransaction(pool: string, kernel: bigint, lvm: bigint, cause?: unk
   );
 }
 
-/** The pool as it is; for a look only. @throws DriverError unavailable when it is not active */
+/** The pool as it is; for a look only. @throws DriverError failed-precondition where the kernel has no device-mapper */
 export async function lookAtPool(lvm: Lvm, name: string): Promise<Pool> {
   return new Pool(lvm, await DeviceMapper.open(), name, 1n);
 }

@@ -33,7 +33,7 @@ export async function sweep(pool: Pool, node: NodeName, log: Logger): Promise<vo
   await failpoint('sweep.cuts');
 }
 
-/** Of a look at what a thin device has mapped, that was not finished. */
+/** Removes the probe devices that an interrupted look at a thin device has left. */
 async function sweepProbes({ lvm, mapper }: Pool): Promise<void> {
   for (const { name } of await listMapped()) {
     if (name.startsWith(probeName(lvm.group, ''))) await mapper.remove(name);

@@ -21,11 +21,11 @@ export interface LogicalVolume {
   readonly sizeBytes: Bytes;
   readonly tags: readonly string[];
   readonly isThinPool: boolean;
-  /** Of its pool; undefined for what is not a thin volume of a pool. */
+  /** The pool of a thin volume; undefined for anything else. */
   readonly poolName: string | undefined;
   /** Its id in the pool's own metadata. */
   readonly thinId: number | undefined;
-  /** Of a pool: how many changes LVM has made to it. */
+  /** A pool's: how many changes LVM has made to it. */
   readonly transactionId: bigint;
 }
 
@@ -39,7 +39,7 @@ export interface VolumeGroup {
 export class Lvm implements AsyncDisposable {
   readonly group: string;
   readonly #folder: string;
-  /** Of the group. */
+  /** Physical volumes of the group. */
   #devices: readonly string[] = [];
   #starting: Promise<LvmShell> | undefined;
 
