@@ -58,8 +58,8 @@ export class LocalAgent implements NodeAgent {
     };
     if (source?.kind !== 'volume') {
       // A snapshot just has to stay: many volumes may be made of it at a time.
-      const claim = { exclusive: lockKeysOf(id), shared: lockKeysOf(source?.id ?? '') };
-      return await this.#holding(`creating volume ${id}`, claim, create);
+      const locks = { exclusive: lockKeysOf(id), shared: lockKeysOf(source?.id ?? '') };
+      return await this.#holding(`creating volume ${id}`, locks, create);
     }
     return await this.#holding(`cloning volume ${source.id}`, { exclusive: lockKeysOf(id, source.id) }, async () => {
       // An earlier call made it: nothing has to be quiet for that, and it is not this call's to undo.

@@ -6,7 +6,16 @@ import { DriverError, hasCode, messageOf } from '../core/errors.ts';
 import type { GroupId, NodeName, SnapshotId, VolumeId } from '../core/ids.ts';
 import type { NodeAgent } from '../core/node-agent.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
-import type { CutNode, Decision, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
+import {
+  type CutNode,
+  type Decision,
+  type FrozenNode,
+  MAX_LEASE_MS,
+  type PreparedNode,
+  type RoundPlan,
+  type RoundToken,
+  type SealedPart,
+} from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Claim, NewVolume, Volume } from '../core/volume.ts';
 import { AgentClient, type AgentPlace, type LinkParts } from './agent-client.ts';
@@ -26,8 +35,6 @@ const DECIDE_MS = 10_000;
 /** Beyond the lease: for the way there and back; and for the cut to be sealed, thawed long since. */
 const FREEZE_MARGIN_MS = 2000;
 const CUT_MARGIN_MS = 30_000;
-/** Lease of a round that was prepared by somebody else: the longest there is. */
-const UNKNOWN_LEASE_MS = 30_000;
 
 export class RemoteAgent implements NodeAgent, Disposable {
   readonly node: NodeName;
@@ -179,7 +186,7 @@ export class RemoteAgent implements NodeAgent, Disposable {
   }
 
   #lease(token: RoundToken): number {
-    return this.#leases.get(token) ?? UNKNOWN_LEASE_MS;
+    return this.#leases.get(token) ?? MAX_LEASE_MS;
   }
 
   /** An answer that makes no sense is a fault of the agent, or of whoever has its certificate: not of our caller. */

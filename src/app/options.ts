@@ -5,6 +5,7 @@
  */
 import { hostname } from 'node:os';
 import { BACKENDS, type BackendName } from '../backends/registry.ts';
+import { MAX_LEASE_MS } from '../core/round.ts';
 import { DEFAULT_FS_TYPE, FS_TYPES, type FsType } from '../core/volume.ts';
 import { LOG_LEVELS, type LogLevel } from '../obs/logger.ts';
 import {
@@ -88,13 +89,13 @@ export const OPTIONS = {
     value: 'ms',
     help: 'longest time that anything is frozen; past it the node thaws by itself and the snapshot fails',
     fallback: '5000',
-    parse: integer(100, 30_000),
+    parse: integer(100, MAX_LEASE_MS),
   }),
   fenceBudgetMs: row({
     value: 'ms',
     help: 'longest time that a cut may be expected to take; past it nothing is frozen and the snapshot fails, see docs/consistency.md',
     fallback: '1000',
-    parse: integer(1, 30_000),
+    parse: integer(1, MAX_LEASE_MS),
   }),
   expediteRcu: row({
     value: 'on|off',
@@ -221,11 +222,7 @@ export const OPTIONS = {
     fallback: '0',
     parse: parseSize,
   }),
-  seed: optional({
-    value: 'number',
-    help: "repeats a run's random orders",
-    parse: integer(0, 999_999_999),
-  }),
+  seed: optional({ value: 'number', help: "repeats a run's random orders", parse: integer(0, 999_999_999) }),
   noFence: row({ help: '', fallback: 'off', parse: onOff, hidden: true }),
   noBarrier: row({ help: '', fallback: 'off', parse: onOff, hidden: true }),
   failpoints: optional({ value: 'spec', help: '', parse: text, hidden: true }),

@@ -9,6 +9,7 @@
  * (docs/adr/0005-many-nodes.md).
  */
 import { createHash } from 'node:crypto';
+import { DriverError } from './errors.ts';
 
 export type NodeName = string;
 export type VolumeId = string;
@@ -73,6 +74,13 @@ export function parseId(id: string): ParsedId | undefined {
   if (!match || !isNodeName(match[3] ?? '')) return undefined;
   const prefix = match[1] as keyof typeof KINDS;
   return { kind: KINDS[prefix], node: match[3] ?? '', local: `${prefix}-${match[2]}` };
+}
+
+/** An id without its node: safe as a file name. @throws DriverError internal: callers were given ids of ours */
+export function localOf(id: string): string {
+  const parsed = parseId(id);
+  if (!parsed) throw new DriverError('internal', `${JSON.stringify(id)} is not an id of this driver`);
+  return parsed.local;
 }
 
 /** Under which a thing is locked: its id without its node, none for what is no id of ours. */

@@ -8,6 +8,13 @@ export function newToken(): RoundToken {
   return randomBytes(8).toString('hex');
 }
 
+export function isRoundToken(text: string): boolean {
+  return /^[0-9a-f]{16}$/.test(text);
+}
+
+/** Longest lease of a round, milliseconds: nobody keeps a node's writers waiting for longer. */
+export const MAX_LEASE_MS = 30_000;
+
 export interface RoundMember {
   readonly volumeId: VolumeId;
   readonly snapshotId: SnapshotId;

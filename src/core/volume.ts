@@ -11,6 +11,11 @@ export const MIN_FILESYSTEM_BYTES: Readonly<Record<FsType, Bytes>> = {
 };
 export const DEFAULT_FS_TYPE: FsType = 'ext4';
 
+/** Undefined for a filesystem that this driver does not make. */
+export function asFsType(name: string | undefined): FsType | undefined {
+  return FS_TYPES.find((fsType) => fsType === name);
+}
+
 /**
  * What a volume is known to hold. Only `blank` and `formatting` may ever be formatted (docs/design.md, invariant 4):
  *

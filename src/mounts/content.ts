@@ -2,7 +2,7 @@
 import type { AttachedDevice } from '../core/backend.ts';
 import { DriverError, invalidArgument } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
-import { DEFAULT_FS_TYPE, FS_TYPES, type FsType, type Volume } from '../core/volume.ts';
+import { asFsType, DEFAULT_FS_TYPE, type FsType, type Volume } from '../core/volume.ts';
 import { makeFilesystem, probeSignature, renewIdentity, requireRoomFor, wipeSignatures } from '../host/filesystem.ts';
 import type { NodeContext } from './context.ts';
 
@@ -91,7 +91,7 @@ async function requireBlank(device: AttachedDevice): Promise<void> {
 /** A raw volume may have got a filesystem from its user. */
 async function foundType(device: AttachedDevice, wanted: FsType | undefined): Promise<FsType> {
   const found = await probeSignature(device.path);
-  const fsType = FS_TYPES.find((type) => type === found?.type);
+  const fsType = asFsType(found?.type);
   if (fsType === undefined) {
     const reason = `the volume was used as a raw block device and holds ${found?.type ?? 'no known filesystem'}`;
     throw new DriverError('failed-precondition', `${reason}; it will not be formatted`);

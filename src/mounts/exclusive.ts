@@ -6,8 +6,8 @@
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { DriverError, isErrno } from '../core/errors.ts';
-import { parseId, type VolumeId } from '../core/ids.ts';
+import { isErrno } from '../core/errors.ts';
+import { localOf, type VolumeId } from '../core/ids.ts';
 import type { NodeContext } from './context.ts';
 import type { FilesystemMount, NodeMount, Placement } from './placement.ts';
 
@@ -42,9 +42,7 @@ export async function unmarkTarget(context: NodeContext, id: VolumeId, target: s
 }
 
 function fileOf({ dataDir }: NodeContext, id: VolumeId): string {
-  const local = parseId(id)?.local;
-  if (local === undefined) throw new DriverError('internal', `${JSON.stringify(id)} is not an id of this driver`);
-  return join(dataDir, 'exclusive', local);
+  return join(dataDir, 'exclusive', localOf(id));
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {

@@ -1,7 +1,7 @@
 import type { Bytes } from '../core/bytes.ts';
 import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
-import { FS_TYPES } from '../core/volume.ts';
+import { asFsType } from '../core/volume.ts';
 import { deviceBytes } from '../host/filesystem.ts';
 import { type NodeContext, requireVolume } from './context.ts';
 import { growMounted, hasRoomToGrow } from './grow.ts';
@@ -20,7 +20,7 @@ export async function expand(context: NodeContext, request: ExpandRequest, signa
     await context.backend.expandVolume(volume.id, capacityBytes, signal);
   }
   if (present.kind === 'block') return await deviceBytes(present.device.path);
-  const fsType = FS_TYPES.find((type) => type === present.fsType);
+  const fsType = asFsType(present.fsType);
   if (fsType && (await hasRoomToGrow(present.device.path, fsType))) {
     const { filesystems } = await locate(context.backend, volume.id);
     const writable = filesystems.find((mount) => mount.whole && !mount.readOnly);

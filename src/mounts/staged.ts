@@ -1,6 +1,6 @@
 import type { Access } from '../core/capability.ts';
 import { DriverError } from '../core/errors.ts';
-import { FS_TYPES, type FsType } from '../core/volume.ts';
+import { asFsType, type FsType } from '../core/volume.ts';
 import { differingFlags } from './mount-flags.ts';
 import type { FilesystemMount } from './placement.ts';
 
@@ -8,7 +8,7 @@ export type MountAccess = Extract<Access, { kind: 'mount' }>;
 
 /** @throws DriverError failed-precondition for a filesystem that this driver does not make */
 export function requireKnown({ fsType }: Pick<FilesystemMount, 'fsType'>): FsType {
-  const known = FS_TYPES.find((type) => type === fsType);
+  const known = asFsType(fsType);
   if (!known) throw new DriverError('failed-precondition', `the volume is mounted as ${fsType}, which is not known`);
   return known;
 }

@@ -6,7 +6,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bytes } from '../core/bytes.ts';
 import { DriverError, type ErrorCode, messageOf } from '../core/errors.ts';
-import { FS_TYPES, type FsType } from '../core/volume.ts';
+import { asFsType, type FsType } from '../core/volume.ts';
 import { checkFilesystem } from '../host/filesystem.ts';
 import { mount, unmount } from '../host/mount.ts';
 import { type MountEntry, readMountTable } from '../host/mount-table.ts';
@@ -133,7 +133,7 @@ export async function restoreModeOf(target: string, access: Access, folder: stri
   if (access.kind === 'block') return { kind: 'raw' };
   const table = await readMountTable();
   const entry = table.findLast(({ mountPoint }) => mountPoint === target);
-  const ours = entry && FS_TYPES.find((fsType) => fsType === entry.fsType);
+  const ours = entry && asFsType(entry.fsType);
   // A bind mount of a folder has a device too, but it is not the volume's own.
   const own = entry?.source.startsWith('/dev/') && entry.devNumber !== holderOf(folder, table)?.devNumber;
   if (ours && own && (entry.root === '/' || ours === 'btrfs')) return { kind: 'checked', fsType: ours };

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mapLimited } from '../core/concurrency.ts';
 import { messageOf } from '../core/errors.ts';
+import { NO_BARRIER_PARAMETER, NO_FENCE_PARAMETER } from '../core/names.ts';
 import type { Cleanup } from './cleanup.ts';
 import type { Progress } from './events.ts';
 import { judge, type Violation, type WriterFacts } from './judge.ts';
@@ -10,7 +11,7 @@ import { STREAMS, type Stream } from './record.ts';
 import type { RoundReport } from './report.ts';
 import type { Restored, Restorer } from './restore.ts';
 import type { Session } from './session.ts';
-import { NO_BARRIER_PARAMETER, NO_FENCE_PARAMETER, type TakenGroup, takeGroup } from './snapshots.ts';
+import { type TakenGroup, takeGroup } from './snapshots.ts';
 
 /** Calls are made at no fixed time after a number. */
 const MOST_DELAY_MS = 20;

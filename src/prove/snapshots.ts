@@ -4,12 +4,6 @@ import type { CleanupScope } from './cleanup.ts';
 import { type CsiClient, persist } from './csi-client.ts';
 import type { DriverFacts } from './driver.ts';
 
-/** Makes our own driver's test build cut without a fence: the negative control. */
-export const NO_FENCE_PARAMETER = 'csi.cofferdam.io/test-no-fence';
-
-/** The same for the barrier between nodes. */
-export const NO_BARRIER_PARAMETER = 'csi.cofferdam.io/test-no-barrier';
-
 export interface GroupRequest {
   readonly name: string;
   /** In the order in which the call shall name them. */

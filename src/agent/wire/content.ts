@@ -1,6 +1,6 @@
 import { invalidArgument } from '../../core/errors.ts';
 import type { NodeName } from '../../core/ids.ts';
-import { type Content, type ContentSource, FS_TYPES, type FsType } from '../../core/volume.ts';
+import { asFsType, type Content, type ContentSource, FS_TYPES, type FsType } from '../../core/volume.ts';
 import type {
   Content as WireContent,
   Content__Output as WireContentOutput,
@@ -54,7 +54,7 @@ export function readSource(node: NodeName, field: string, wire: WireSourceOutput
 }
 
 function readFsType(field: string, name: string): FsType {
-  const found = FS_TYPES.find((fsType) => fsType === name);
+  const found = asFsType(name);
   if (!found) throw invalidArgument(`${field}.fs_type`, `must be one of ${FS_TYPES.join(', ')}`);
   return found;
 }

@@ -5,12 +5,8 @@
 import type { Bytes } from '../../core/bytes.ts';
 import { invalidArgument } from '../../core/errors.ts';
 import { type NodeName, nodeOf, type ParsedId } from '../../core/ids.ts';
-import type { RoundToken } from '../../core/round.ts';
-
-/** CSI specification, "Size Limits"; the CSI edge holds its callers to the same. */
-const MAX_NAME_BYTES = 128;
-const MAX_MAP_BYTES = 4096;
-const TOKEN = /^[0-9a-f]{16}$/;
+import { bytesOfMap, MAX_MAP_BYTES, MAX_STRING_BYTES } from '../../core/limits.ts';
+import { isRoundToken, type RoundToken } from '../../core/round.ts';
 
 /** @throws DriverError invalid-argument for a message that is absent */
 export function required<T>(field: string, message: T | null | undefined): T {
@@ -45,12 +41,12 @@ export function readNode(expected: NodeName, field: string, node: string): NodeN
 export function readName(field: string, name: string): string {
   if (name === '') throw invalidArgument(field, 'required');
   const bytes = Buffer.byteLength(name);
-  if (bytes > MAX_NAME_BYTES) throw invalidArgument(field, `has ${bytes} bytes, the limit is ${MAX_NAME_BYTES}`);
+  if (bytes > MAX_STRING_BYTES) throw invalidArgument(field, `has ${bytes} bytes, the limit is ${MAX_STRING_BYTES}`);
   return name;
 }
 
 export function readToken(field: string, token: string): RoundToken {
-  if (!TOKEN.test(token)) throw invalidArgument(field, `${shown(token)} is not 16 hexadecimal digits`);
+  if (!isRoundToken(token)) throw invalidArgument(field, `${shown(token)} is not 16 hexadecimal digits`);
   return token;
 }
 
@@ -62,13 +58,12 @@ export function readSize(field: string, wire: string): Bytes {
 }
 
 export function readMap(field: string, map: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  let bytes = 0;
-  for (const [key, value] of Object.entries(map)) bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+  const bytes = bytesOfMap(map);
   if (bytes > MAX_MAP_BYTES) throw invalidArgument(field, `has ${bytes} bytes, the limit is ${MAX_MAP_BYTES}`);
   return map;
 }
 
 /** In a message: a caller's text, of a length that can be read. */
 function shown(text: string): string {
-  return JSON.stringify(text.length > MAX_NAME_BYTES ? `${text.slice(0, MAX_NAME_BYTES)}...` : text);
+  return JSON.stringify(text.length > MAX_STRING_BYTES ? `${text.slice(0, MAX_STRING_BYTES)}...` : text);
 }

@@ -4,6 +4,7 @@ import { homeOf, type NodeName, nodeOf } from '../../core/ids.ts';
 import {
   type Decision,
   type GroupIntent,
+  MAX_LEASE_MS,
   type MemberEvidence,
   nodesOfGroup,
   type Quiescence,
@@ -27,9 +28,6 @@ import type {
 } from '../../gen/cofferdam/agent/v1/SealedPart.ts';
 import type { Wire } from '../../rpc/types.ts';
 import { readId, readIdOn, readMap, readName, readToken, required } from './fields.ts';
-
-/** As much as the option `leaseMs` allows: nobody keeps a node's writers waiting for longer. */
-const MAX_LEASE_MS = 30_000;
 
 const QUIESCENCES = {
   frozen: 'FROZEN',

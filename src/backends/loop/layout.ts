@@ -1,11 +1,10 @@
 /** Where things lie in a loop pool (ARCHITECTURE.md, "A pool on disk"). Only ids that were parsed become file names. */
 import path from 'node:path';
 import { DriverError } from '../../core/errors.ts';
-import { parseId, type SnapshotId, type VolumeId } from '../../core/ids.ts';
-import type { RoundToken } from '../../core/round.ts';
+import { localOf, type SnapshotId, type VolumeId } from '../../core/ids.ts';
+import { isRoundToken, type RoundToken } from '../../core/round.ts';
 
 export const VOLUME_FILE = /^(vol-[a-z2-7]{26})\.(img|json)$/;
-export const TOKEN = /^[0-9a-f]{16}$/;
 export const SEALED = 'sealed.json';
 export const COMMITTED = 'committed.json';
 
@@ -23,25 +22,19 @@ export class Layout {
   }
 
   volumeImage(id: VolumeId): string {
-    return path.join(this.volumes, `${local(id)}.img`);
+    return path.join(this.volumes, `${localOf(id)}.img`);
   }
 
   volumeRecord(id: VolumeId): string {
-    return path.join(this.volumes, `${local(id)}.json`);
+    return path.join(this.volumes, `${localOf(id)}.json`);
   }
 
   cut(token: RoundToken): string {
-    if (!TOKEN.test(token)) throw new DriverError('internal', `${JSON.stringify(token)} is not a round token`);
+    if (!isRoundToken(token)) throw new DriverError('internal', `${JSON.stringify(token)} is not a round token`);
     return path.join(this.cuts, token);
   }
 
   snapshotImage(token: RoundToken, id: SnapshotId): string {
-    return path.join(this.cut(token), `${local(id)}.img`);
+    return path.join(this.cut(token), `${localOf(id)}.img`);
   }
-}
-
-function local(id: string): string {
-  const parsed = parseId(id);
-  if (!parsed) throw new DriverError('internal', `${JSON.stringify(id)} is not an id of this driver`);
-  return parsed.local;
 }

@@ -2,9 +2,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { isErrno } from '../../core/errors.ts';
+import { isRoundToken } from '../../core/round.ts';
 import { PoolIndex } from '../pool-index.ts';
 import { decodeCut, decodeVolume } from '../records.ts';
-import { COMMITTED, type Layout, TOKEN, VOLUME_FILE } from './layout.ts';
+import { COMMITTED, type Layout, VOLUME_FILE } from './layout.ts';
 
 export class Store extends PoolIndex {
   /**
@@ -21,7 +22,7 @@ export class Store extends PoolIndex {
       if (text !== undefined) store.putVolume(decodeVolume(text, file, path.basename(name, '.json')));
     }
     for (const token of listIfThere(layout.cuts)) {
-      if (!TOKEN.test(token)) continue;
+      if (!isRoundToken(token)) continue;
       const file = path.join(layout.cut(token), COMMITTED);
       const text = readIfThere(file);
       if (text !== undefined) store.putCut(decodeCut(text, file, token));

@@ -9,13 +9,13 @@ import { hasCode } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { NodeName } from '../../core/ids.ts';
 import type { Logger } from '../../core/observe.ts';
-import { isDecidedElsewhere, type RoundToken } from '../../core/round.ts';
+import { isDecidedElsewhere, isRoundToken, type RoundToken } from '../../core/round.ts';
 import type { CutRecord } from '../../core/snapshot.ts';
 import { exists } from '../../host/exists.ts';
 import { detachLoop, findLoops, listLoops } from '../../host/loop.ts';
 import { mountsOfDevice } from '../../host/mount-table.ts';
 import { decodeCut } from '../records.ts';
-import { COMMITTED, type Layout, SEALED, TOKEN, VOLUME_FILE } from './layout.ts';
+import { COMMITTED, type Layout, SEALED, VOLUME_FILE } from './layout.ts';
 import type { Trash } from './trash.ts';
 
 /** What `writeFileDurably` leaves when the machine dies between write and rename. */
@@ -55,7 +55,7 @@ async function sweepVolumes(layout: Layout, trash: Trash, log: Logger): Promise<
 async function sweepCuts(layout: Layout, node: NodeName, trash: Trash, log: Logger): Promise<readonly CutRecord[]> {
   const undecided: CutRecord[] = [];
   for (const token of await readdir(layout.cuts)) {
-    if (!TOKEN.test(token)) continue;
+    if (!isRoundToken(token)) continue;
     const folder = layout.cut(token);
     // Without a thread, as `Store.load` reads: there are thousands. A folder that can't be read is not swept.
     if (readdirSync(folder).includes(COMMITTED)) continue;

@@ -1,6 +1,5 @@
 /** How things are called in a pool of LVM: logical volumes, their tags, and devices. Only ids that were parsed get in. */
-import { DriverError } from '../../core/errors.ts';
-import { parseId, type SnapshotId, type VolumeId } from '../../core/ids.ts';
+import { localOf, type SnapshotId, type VolumeId } from '../../core/ids.ts';
 import type { RoundToken } from '../../core/round.ts';
 import type { LogicalVolume } from '../../host/lvm/lvm.ts';
 import { decodeTag, encodeTag } from '../../host/lvm/tags.ts';
@@ -27,12 +26,12 @@ const RECORD = 'cofferdam.record';
 const RECORD_CHARACTERS = 4000;
 
 export function volumeName(id: VolumeId): string {
-  return local(id);
+  return localOf(id);
 }
 
 /** With the round: an attempt that was given up may still be there when the next one is made. */
 export function snapshotName(token: RoundToken, id: SnapshotId): string {
-  return `${local(id)}.${token}`;
+  return `${localOf(id)}.${token}`;
 }
 
 /** On every member of a cut. */
@@ -64,10 +63,4 @@ export function recordIn(tags: readonly string[]): string | undefined {
     .map(([key, value]) => [Number(key.slice(RECORD.length + 1)), value] as const)
     .toSorted(([a], [b]) => a - b);
   return parts.length === 0 ? undefined : parts.map(([, value]) => value).join('');
-}
-
-function local(id: string): string {
-  const parsed = parseId(id);
-  if (!parsed) throw new DriverError('internal', `${JSON.stringify(id)} is not an id of this driver`);
-  return parsed.local;
 }

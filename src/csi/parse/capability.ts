@@ -1,6 +1,6 @@
 import type { Access, AccessMode, Capability } from '../../core/capability.ts';
 import { DriverError, type ErrorCode, invalidArgument } from '../../core/errors.ts';
-import { FS_TYPES, type FsType } from '../../core/volume.ts';
+import { asFsType, FS_TYPES, type FsType } from '../../core/volume.ts';
 import type { VolumeCapability__Output } from '../../gen/csi/v1/VolumeCapability.ts';
 import { parseMountFlags } from './mount-flags.ts';
 
@@ -85,7 +85,7 @@ function parseAccess(field: string, wire: VolumeCapability__Output): Access | st
   const { fsType: fsName, volumeMountGroup } = wire.mount;
   const mountFlags = parseMountFlags(`${field}.mount.mount_flags`, wire.mount.mountFlags);
   const mountGroup = parseGroup(`${field}.mount.volume_mount_group`, volumeMountGroup);
-  const fsType = FS_TYPES.find((each) => each === fsName);
+  const fsType = asFsType(fsName);
   if (fsName !== '' && !fsType) {
     const shown = JSON.stringify(fsName.slice(0, 128));
     return `${field}.mount.fs_type: ${shown} is not supported; there are ${FS_TYPES.join(', ')}`;

@@ -1,8 +1,5 @@
 import { invalidArgument } from '../../core/errors.ts';
-
-/** CSI specification, "Size Limits". */
-const MAX_STRING_BYTES = 128;
-const MAX_MAP_BYTES = 4096;
+import { bytesOfMap, MAX_MAP_BYTES, MAX_STRING_BYTES } from '../../core/limits.ts';
 
 /** An id that the caller had from us, or believes it had: what we can't have made is unknown, not malformed. */
 export function requiredId(field: string, value: string): string {
@@ -38,8 +35,7 @@ export function requiredName(field: string, value: string): string {
 
 /** Checks the size of a map. */
 export function boundedMap(field: string, map: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  let bytes = 0;
-  for (const [key, value] of Object.entries(map)) bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+  const bytes = bytesOfMap(map);
   if (bytes > MAX_MAP_BYTES) throw invalidArgument(field, `has ${bytes} bytes, the limit is ${MAX_MAP_BYTES}`);
   return map;
 }

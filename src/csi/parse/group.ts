@@ -1,16 +1,12 @@
 import { TEST_BUILD } from '../../core/build.ts';
 import { invalidArgument } from '../../core/errors.ts';
-import { DRIVER_NAME } from '../../core/names.ts';
+import { NO_BARRIER_PARAMETER, NO_FENCE_PARAMETER } from '../../core/names.ts';
 import type { CreateVolumeGroupSnapshotRequest__Output } from '../../gen/csi/v1/CreateVolumeGroupSnapshotRequest.ts';
 import type { CreateGroupRequest, GroupRequest } from '../../volumes/requests.ts';
 import { checkUnusedMaps, requiredId, requiredIds, requiredName } from './fields.ts';
 import { parseParameters } from './parameters.ts';
 
-/** The negative control of `prove`: a group without its fence. Unknown, and so refused, outside of the test build. */
-export const NO_FENCE_PARAMETER = `${DRIVER_NAME}/test-no-fence`;
-/** That of the fence across nodes: every node by itself. */
-export const NO_BARRIER_PARAMETER = `${DRIVER_NAME}/test-no-barrier`;
-
+/** Unknown, and so refused, outside of the test build. */
 const TEST_PARAMETERS = TEST_BUILD ? [NO_FENCE_PARAMETER, NO_BARRIER_PARAMETER] : [];
 
 export function parseCreateGroup(wire: CreateVolumeGroupSnapshotRequest__Output): CreateGroupRequest {

@@ -1,7 +1,7 @@
 /** Rounds: a snapshot, and a group of all mounted volumes; and their deletion. */
 
 import { hasCode } from '../../../src/core/errors.ts';
-import { NO_FENCE_PARAMETER } from '../../../src/csi/parse/group.ts';
+import { NO_FENCE_PARAMETER } from '../../../src/core/names.ts';
 import type { World } from '../world.ts';
 import type { Outcome, Scenario } from './scenario.ts';
 

@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import type { DriverError } from '../../../src/core/errors.ts';
 import { volumeId } from '../../../src/core/ids.ts';
-import { TOPOLOGY_KEY } from '../../../src/core/names.ts';
+import { NO_FENCE_PARAMETER, TOPOLOGY_KEY } from '../../../src/core/names.ts';
 import { parseCapability } from '../../../src/csi/parse/capability.ts';
 import { parseCapacityRange } from '../../../src/csi/parse/capacity-range.ts';
 import { boundedMap, requiredIds, requiredName } from '../../../src/csi/parse/fields.ts';
-import { NO_FENCE_PARAMETER, parseCreateGroup } from '../../../src/csi/parse/group.ts';
+import { parseCreateGroup } from '../../../src/csi/parse/group.ts';
 import { requiredPath, requiredVolumePath } from '../../../src/csi/parse/path.ts';
 import { parsePlacement } from '../../../src/csi/parse/topology.ts';
 import { renderTimestamp } from '../../../src/csi/render/timestamp.ts';
