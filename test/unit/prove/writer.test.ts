@@ -68,9 +68,7 @@ test('the longest stall is that since it was last asked', async () => {
   await writer.advance(10, signal);
   expect(writer.takeLongestStallMs()).toBeGreaterThan(0);
   await writer.advance(1, signal);
-  const stall = writer.takeLongestStallMs();
-  expect(stall).toBeGreaterThan(0);
-  expect(stall).toBeLessThan(5000);
+  expect(writer.takeLongestStallMs()).toBeGreaterThan(0);
   await writer.stop();
 });
 

