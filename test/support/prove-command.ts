@@ -1,5 +1,7 @@
 /** The check as a stranger runs it: by the command line. */
 import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ROOT } from './command.ts';
 
@@ -11,21 +13,55 @@ export interface ProveOutput {
   readonly noBarrier: boolean;
   readonly seed: number;
   readonly nodes: readonly string[];
-  readonly rounds: readonly { readonly windowMs?: number }[];
+  readonly rounds: readonly { readonly windowMs?: number; readonly unchecked: readonly unknown[] }[];
   readonly windowMs?: unknown;
   readonly nodeWindowsMs: Readonly<Record<string, unknown>>;
   readonly violations: number;
+  readonly violatedRounds: number;
+  readonly unchecked: number;
   readonly violationsByKind: { readonly durable: Readonly<Record<string, number>> };
   readonly cleanupFailures: readonly string[];
 }
 
 /** @throws Error when it prints no report */
 export function runProve(...flags: string[]): { readonly code: number | null; readonly report: ProveOutput } {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [path.join(ROOT, 'src/main.ts'), 'prove', '--json', ...flags],
-    { cwd: ROOT, encoding: 'utf8', maxBuffer: 256 << 20 },
-  );
+  return runReporting(commandLine(flags));
+}
+
+/**
+ * The same on a machine where one of its programs is not there.
+ * @param instead the script that is in its place; none unless given
+ */
+export function runProveWithout(
+  program: string,
+  instead: string | undefined,
+  ...flags: string[]
+): ReturnType<typeof runProve> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'cofferdam-without-'));
+  const [all, some] = [path.join(folder, 'all'), path.join(folder, 'some')];
+  try {
+    const place = path.dirname(program);
+    mkdirSync(all);
+    mkdirSync(some);
+    for (const name of readdirSync(place)) symlinkSync(path.join(all, name), path.join(some, name));
+    rmSync(path.join(some, path.basename(program)));
+    if (instead !== undefined) writeFileSync(path.join(some, path.basename(program)), instead, { mode: 0o755 });
+    // In mounts that only these processes see, and that end with them.
+    const script = 'mount --bind "$1" "$2" && mount --bind "$3" "$1" && shift 3 && exec "$@"';
+    const own = ['unshare', '--mount', '--propagation', 'private', 'sh', '-ec', script, 'sh', place, all, some];
+    return runReporting([...own, ...commandLine(flags)]);
+  } finally {
+    rmdirSync(all); // never through a mount
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function commandLine(flags: readonly string[]): readonly string[] {
+  return [process.execPath, path.join(ROOT, 'src/main.ts'), 'prove', '--json', ...flags];
+}
+
+function runReporting([file = '', ...args]: readonly string[]): ReturnType<typeof runProve> {
+  const { status, stdout, stderr } = spawnSync(file, args, { cwd: ROOT, encoding: 'utf8', maxBuffer: 256 << 20 });
   try {
     return { code: status, report: JSON.parse(stdout) as ProveOutput };
   } catch (cause) {
