@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defineRole, newProgram } from '../../../src/app/cli.ts';
 import { type Environment, readOptions } from '../../../src/app/config.ts';
 import { environmentNameOf, flagOf, OPTIONS, type OptionKey } from '../../../src/app/options.ts';
+import { role as prove } from '../../../src/app/roles/prove.ts';
 import { runCli } from '../../../src/app/run-cli.ts';
 
 let folder: string;
@@ -132,6 +133,16 @@ describe('command line', () => {
     [['prove', '--volumes', '1']],
   ])('%j ends with 2: used wrongly', async (args) => {
     expect(await run(...args)).toBe(2);
+  });
+
+  test.each([
+    [{ poolSize: '8GiB' }, '--pool-size: is for the pool of a temporary driver, not for --driver'],
+    [{ nodes: '3' }, '--nodes: is for a temporary cluster, not for --driver'],
+    [{ access: 'block', fsType: 'ext4' }, '--fs-type: is for --access mount: a block volume has no filesystem'],
+  ])('prove refuses what it would ignore: %j', async (given, message) => {
+    const flags = { driver: `unix://${folder}/nobody.sock`, ...given };
+    const options = await read(prove.options, { flags });
+    await expect(prove.run(options, new AbortController().signal)).rejects.toThrow(message);
   });
 
   test.each([
