@@ -35,6 +35,19 @@ describe('options', () => {
     expect(await read(['leaseMs'], { file, environment, flags: { leaseMs: '1000' } })).toEqual({ leaseMs: 1000 });
   });
 
+  test('a value in a file is taken as it is written', async () => {
+    const file = await configFile('nodeName: 1.10\npoolSize: 9007199254740993\nleaseMs: "2000" # two seconds\n');
+    expect(await read(['nodeName', 'poolSize', 'leaseMs'], { file })).toEqual({
+      nodeName: '1.10',
+      poolSize: 9_007_199_254_740_993n,
+      leaseMs: 2000,
+    });
+  });
+
+  test.each(['# nothing\n', '---\n'])('a file may hold nothing: %j', async (text) => {
+    expect(await read(['leaseMs'], { file: await configFile(text) })).toEqual({ leaseMs: 5000 });
+  });
+
   test('a file serves all roles: options of others are accepted, unknown ones are not', async () => {
     const file = await configFile('dataDir: /data\nrounds: 5\nhealth: true\npoolSize: 10GiB\n');
     expect(await read(['dataDir', 'health', 'poolSize'], { file })).toEqual({
@@ -51,6 +64,7 @@ describe('options', () => {
   test.each([
     ['- a list\n', 'must hold'],
     ['dataDir: [a]\n', 'single value'],
+    ['dataDir:\n', 'dataDir: must be an absolute path'],
     ['dataDir: "unfinished\n', "can't be read"],
   ])('the file %j is refused', async (text, message) => {
     const refusal = { code: 'invalid-argument', message: expect.stringContaining(message) };
