@@ -64,7 +64,8 @@ export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
 };
 
 /** What would be ignored is refused: whoever gives it believes that it was checked. */
-function refuseContradictions({ driver, nodeDriver, nodes, poolSize, access, fsType }: ProveRoleOptions): void {
+function refuseContradictions(options: ProveRoleOptions): void {
+  const { driver, nodeDriver, nodes, poolSize, access, fsType, volumes } = options;
   const refuse = (given: unknown, key: OptionKey, reason: string) => {
     if (given !== undefined) throw invalidArgument(flagOf(key), reason);
   };
@@ -72,6 +73,10 @@ function refuseContradictions({ driver, nodeDriver, nodes, poolSize, access, fsT
   else {
     refuse(nodes, 'nodes', 'is for a temporary cluster, not for --driver');
     refuse(poolSize, 'poolSize', 'is for the pool of a temporary driver, not for --driver');
+  }
+  const places = nodes ?? nodeDriver?.length ?? 1;
+  if (volumes < places) {
+    throw invalidArgument(flagOf('volumes'), `${volumes} can't be on ${places} nodes: at least ${places} are needed`);
   }
   if (access === 'block') refuse(fsType, 'fsType', 'is for --access mount: a block volume has no filesystem');
 }

@@ -153,6 +153,7 @@ describe('command line', () => {
     [{ poolSize: '8GiB' }, '--pool-size: is for the pool of a temporary driver, not for --driver'],
     [{ nodes: '3' }, '--nodes: is for a temporary cluster, not for --driver'],
     [{ access: 'block', fsType: 'ext4' }, '--fs-type: is for --access mount: a block volume has no filesystem'],
+    [{ nodeDriver: 'a=unix:///a,b=unix:///b,c=unix:///c', volumes: '2' }, "--volumes: 2 can't be on 3 nodes"],
   ])('prove refuses what it would ignore: %j', async (given, message) => {
     const flags = { driver: `unix://${folder}/nobody.sock`, ...given };
     const options = await read(prove.options, { flags });
