@@ -9,7 +9,7 @@ import { attachLoop } from '../../../src/host/loop.ts';
 import { createSparseFile } from '../../../src/host/sparse-file.ts';
 import { Cleanup } from '../../../src/prove/cleanup.ts';
 import { type Restored, Restorer } from '../../../src/prove/restore.ts';
-import { runProveWithout } from '../../support/prove-command.ts';
+import { runProveWithout, runWithout } from '../../support/prove-command.ts';
 import { Scratch } from '../../support/scratch.ts';
 
 jest.setTimeout(300_000);
@@ -69,4 +69,12 @@ test.each([
   const because = { reason: expect.stringMatching(reason) as unknown };
   expect(report.rounds).toMatchObject([{ unchecked: [because, because], violations: { filesystem: [], durable: [] } }]);
   expect(code).toBe(1);
+});
+
+test('nor does the demonstration claim what it could not check', () => {
+  const { status, stdout } = runWithout('/usr/sbin/e2fsck', undefined, 'demo');
+  expect(stdout).toMatch(/volume 1 could not be checked: e2fsck is not installed/);
+  expect(stdout).toMatch(/Nothing is proved: 27 restored volumes could not be checked\./);
+  expect(stdout).not.toMatch(/are consistent/);
+  expect(status).toBe(1);
 });
