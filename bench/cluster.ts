@@ -65,7 +65,7 @@ export const cluster: Part = {
   summary: 'window of 16 volumes over 1, 2 and 4 agents, near and 1 ms away, beside that of drivers without agents',
   run: async ({ options, signal, progress }) => {
     await using resources = new AsyncDisposableStack();
-    using logger = createLogger({ level: 'warn', secretFields: [] });
+    const logger = createLogger({ level: 'warn', secretFields: [] });
     await sweepAbandonedRuns(logger);
     await expediteRcu(resources);
     const running: Running[] = [];

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Arguments to a role; SIGTERM and SIGINT to one AbortSignal. */
+/** Arguments to a role; whatever asks the process to end, to one AbortSignal. */
 import { enableCompileCache } from 'node:module';
 import path from 'node:path';
 
@@ -9,6 +9,10 @@ enableCompileCache(path.join(import.meta.dirname, '../node_modules/.cache/coffer
 const { runCli } = await import('./app/run-cli.ts');
 
 const stop = new AbortController();
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
+const abort = () => stop.abort();
+// SIGHUP: the terminal was closed.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, abort);
+// Nobody reads any more what is printed (EPIPE), or there is no terminal any more (EIO).
+process.stdout.on('error', abort);
 
 process.exitCode = await runCli(process.argv.slice(2), process.env, stop.signal);

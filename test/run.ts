@@ -58,7 +58,7 @@ async function main(): Promise<void> {
   }
   const stop = new AbortController();
   // Not once: npm passes on what the terminal sent to both already.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
   const reports = mkdtempSync(path.join(tmpdir(), 'cofferdam-reports-'));
   // Everything that is started has it as TMPDIR, so what is left behind can be told from what belongs to others.
   const scratch = mkdtempSync(path.join(tmpdir(), 'cofferdam-'));

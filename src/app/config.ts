@@ -44,22 +44,21 @@ async function readFileOptions(file: string): Promise<Readonly<Record<string, st
   try {
     // Not for those who have no file: it is a tenth of the start.
     const { parse } = await import('yaml');
-    content = parse(await readFile(file, 'utf8'));
+    // Values as they are written, as in a flag: as a number `1.10` is another name, and 2^53 + 1 another size.
+    content = parse(await readFile(file, 'utf8'), { schema: 'failsafe' });
   } catch (cause) {
     throw new DriverError('invalid-argument', `configuration file ${file} can't be read: ${messageOf(cause)}`, {
       cause,
     });
   }
-  if (content === null) return {};
+  if (content === null || content === '') return {};
   if (typeof content !== 'object' || Array.isArray(content))
     throw invalidArgument(file, 'must hold `key: value` lines');
   const options: Record<string, string> = {};
   for (const [key, value] of Object.entries(content)) {
     if (!isKnown(key)) throw invalidArgument(`${file}: ${key}`, `unknown; known are ${knownKeys().join(', ')}`);
-    if (!['string', 'number', 'boolean', 'bigint'].includes(typeof value)) {
-      throw invalidArgument(`${file}: ${key}`, 'must be a single value');
-    }
-    options[key] = String(value);
+    if (typeof value !== 'string') throw invalidArgument(`${file}: ${key}`, 'must be a single value');
+    options[key] = value;
   }
   return options;
 }

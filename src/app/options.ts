@@ -205,10 +205,9 @@ export const OPTIONS = {
     fallback: 'mount',
     parse: oneOf(['mount', 'block']),
   }),
-  fsType: row<FsType>({
+  fsType: optional<FsType>({
     value: 'type',
-    help: FS_TYPES.join(', '),
-    fallback: DEFAULT_FS_TYPE,
+    help: `of mounted volumes: ${FS_TYPES.join(', ')} (default: ${DEFAULT_FS_TYPE})`,
     parse: oneOf(FS_TYPES),
   }),
   volumeSize: optional({

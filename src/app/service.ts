@@ -61,7 +61,7 @@ export async function runService(
   signal: AbortSignal,
 ): Promise<number> {
   if (options.failpoints !== undefined) armFailpoints(options.failpoints);
-  using logger = createLogger({ level: options.logLevel, secretFields: SECRET_FIELDS });
+  const logger = createLogger({ level: options.logLevel, secretFields: SECRET_FIELDS });
   const { metrics, expose } = await measure(options.metricsAddress);
   await using resources = new AsyncDisposableStack();
   let service: Service | undefined;

@@ -17,12 +17,15 @@ export interface MountRequest {
 // linux/mount.h
 const UMOUNT_NOFOLLOW = 0x8;
 
+/** mount(8), "EXIT STATUS": mount failure, as opposed to what went wrong with the command. */
+const REFUSED = 32;
+
 // A mount replays the journal first, which may take long on a slow disk.
 const MOUNT_TIMEOUT_MS = 300_000;
 
 /**
  * Mounts a filesystem by mount(8), which knows the options of every type.
- * @throws CommandError (exit code 32 for what the kernel refuses)
+ * @throws CommandError; for what the kernel refuses see `isRefusedMount`
  */
 export async function mount({ source, target, fsType, options }: MountRequest): Promise<void> {
   const text = options.join(',');
@@ -40,6 +43,11 @@ export async function mount({ source, target, fsType, options }: MountRequest): 
       error,
     );
   }
+}
+
+/** Of an error of `mount`: the kernel answered, and would not have it. */
+export function isRefusedMount(error: unknown): boolean {
+  return error instanceof CommandError && error.exitCode === REFUSED;
 }
 
 /**

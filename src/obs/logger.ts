@@ -16,10 +16,8 @@ export interface LoggerOptions {
   readonly output?: DestinationStream;
 }
 
-/** JSON lines. Disposing of it writes what is still in memory. */
-export function createLogger({ level, secretFields, output }: LoggerOptions): Logger & Disposable {
-  // Not synchronous: a log that nobody reads, or that lies on a filesystem that is frozen, must not stop the event loop.
-  const stream = output ?? destination({ dest: 2, sync: false });
+/** JSON lines. */
+export function createLogger({ level, secretFields, output = standardError() }: LoggerOptions): Logger {
   const paths = [...secretFields].flatMap((name) => ['', '*.', '*.*.', '*.*.*.'].map((above) => `${above}${name}`));
   const logger = pino(
     {
@@ -30,17 +28,26 @@ export function createLogger({ level, secretFields, output }: LoggerOptions): Lo
       serializers: { err: describeError },
       redact: { paths, censor: '[redacted]' },
     },
-    stream,
+    output,
   );
   return {
     debug: (fields, message) => logger.debug(fields, message),
     info: (fields, message) => logger.info(fields, message),
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
-    [Symbol.dispose]: () => {
-      if ('flushSync' in stream && typeof stream.flushSync === 'function') stream.flushSync();
-    },
   };
+}
+
+function standardError(): DestinationStream {
+  // Not synchronous: a log that nobody reads, or that lies on a filesystem that is frozen, must not stop the event loop.
+  const stream = destination({ dest: 2, sync: false });
+  const nothing = () => undefined;
+  // Its end ends nothing else. What pino does when nobody reads (EPIPE), it must do for a terminal that was closed (EIO)
+  // too: there it ends the process, and what waits to be written it would try to write for ever.
+  stream.on('error', () =>
+    Object.assign(stream, { write: nothing, end: nothing, flushSync: nothing, destroy: nothing }),
+  );
+  return stream;
 }
 
 function describeError(thrown: unknown): unknown {

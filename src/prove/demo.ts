@@ -148,12 +148,15 @@ function fenceOf({ windowMs, nodeWindowsMs = {} }: RoundReport): string {
 /** The first violation stands for all. */
 function verdictOf(round: RoundReport, bufferedCounts: boolean): string {
   const [first] = countedViolations(round, bufferedCounts);
+  const [skipped] = round.unchecked;
+  if (!first && skipped) return paint('yellow', `volume ${skipped.volume + 1} could not be checked: ${skipped.reason}`);
   if (!first) return paint('green', 'consistent');
   const writer = round.violations.buffered.includes(first) ? 'second writer: ' : '';
   return paint('red', `BROKEN: ${writer}volume ${first.volume + 1} ${first.detail}`);
 }
 
-function conclusion({ passed, failure, rounds, violatedRounds, windowMs, cleanupFailures }: ProveReport): string {
+function conclusion(report: ProveReport): string {
+  const { passed, failure, rounds, violatedRounds, unchecked, windowMs, cleanupFailures } = report;
   if (failure !== undefined)
     return paint(['bold', 'red'], `The demonstration could not be finished: ${failure.trim()}.`);
   if (violatedRounds > 0) {
@@ -161,6 +164,9 @@ function conclusion({ passed, failure, rounds, violatedRounds, windowMs, cleanup
       ['bold', 'red'],
       `${violatedRounds} of ${rounds.length} group snapshots are BROKEN: the fence does not hold.`,
     );
+  }
+  if (unchecked > 0) {
+    return paint(['bold', 'red'], `Nothing is proved: ${unchecked} restored volumes could not be checked.`);
   }
   const fence = windowMs
     ? ` Writes were held for ${formatMs(windowMs.median)}, ${formatMs(windowMs.max)} at most.`

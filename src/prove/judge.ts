@@ -46,8 +46,8 @@ export interface WriterFacts {
   readonly begun: number;
 }
 
-/** By volume; a text says why there is no reading. */
-export type Readings = readonly (Reading | string)[];
+/** By volume; a text says why there is no reading. Undefined: it was not looked at, so nothing is known. */
+export type Readings = readonly (Reading | string | undefined)[];
 
 export function judge(readings: Readings, { orders, acknowledged, begun }: WriterFacts): Violation[] {
   const violations: Violation[] = [];
@@ -55,6 +55,7 @@ export function judge(readings: Readings, { orders, acknowledged, begun }: Write
 
   const read = new Map<number, Reading>();
   for (const [volume, reading] of readings.entries()) {
+    if (reading === undefined) continue;
     if (typeof reading === 'string') {
       found(volume, 'unreadable', reading);
       continue;

@@ -7,7 +7,8 @@ import { formatMs, paint, rule } from './paint.ts';
 import { STREAMS, type Stream } from './record.ts';
 import { countedViolations, type ProveReport, type RoundReport, type Spread, type WriterReport } from './report.ts';
 
-const SHOWN_VIOLATIONS = 5;
+/** Of violations, and of what could not be checked. */
+const SHOWN = 5;
 
 /** @returns one line, with its end */
 export function renderProgress(event: ProveEvent): string {
@@ -35,8 +36,12 @@ function roundLine(round: RoundReport, of: number, bufferedCounts: boolean): str
     `stall ${formatMs(round.stallMs.durable).padStart(7)}`,
     ...(round.retries.length > 0 ? [`retried ${round.retries.length}x`] : []),
   ];
-  const verdict = counted.length === 0 ? paint('green', 'consistent') : paint('red', `VIOLATED ${tally(counted)}`);
-  return [...facts, verdict].join('  ');
+  return [...facts, roundVerdict(round, counted)].join('  ');
+}
+
+function roundVerdict({ unchecked }: RoundReport, counted: readonly Violation[]): string {
+  if (counted.length > 0) return paint('red', `VIOLATED ${tally(counted)}`);
+  return unchecked.length > 0 ? paint('yellow', `not checked ${unchecked.length}`) : paint('green', 'consistent');
 }
 
 /** All that is to be said at the end, with the end of its last line. */
@@ -133,10 +138,12 @@ function violationsTable({ violationsByKind, bufferedCounts, rounds }: ProveRepo
   // Those of durable writes first: they say most.
   const places = [...(['durable', 'filesystem'] as const), ...(bufferedCounts ? (['buffered'] as const) : [])];
   const examples = places.flatMap((place) => rounds.flatMap((round) => exampleLines(round, place)));
-  const more = examples.length - SHOWN_VIOLATIONS;
-  const shown = examples.slice(0, SHOWN_VIOLATIONS);
-  if (more > 0) shown.push(`  and ${more} more; --json has all`);
-  return [table(columns, rows), ...(shown.length > 0 ? [shown.join('\n')] : [])].join('\n\n');
+  return [table(columns, rows), ...(examples.length > 0 ? [firstOf(examples).join('\n')] : [])].join('\n\n');
+}
+
+function firstOf(lines: readonly string[]): readonly string[] {
+  const more = lines.length - SHOWN;
+  return more > 0 ? [...lines.slice(0, SHOWN), `  and ${more} more; --json has all`] : lines;
 }
 
 function exampleLines({ round, violations }: RoundReport, place: Stream | 'filesystem'): string[] {
@@ -150,6 +157,7 @@ function verdict({
   passed,
   violations,
   violatedRounds,
+  unchecked,
   rounds,
   roundsAsked,
   failure,
@@ -158,11 +166,19 @@ function verdict({
   const lines = [
     `${violations} ${violations === 1 ? 'violation' : 'violations'} in ${violatedRounds} of ${rounds.length} group snapshots`,
   ];
+  if (unchecked > 0) {
+    lines.push(`${unchecked} restored ${unchecked === 1 ? 'volume' : 'volumes'} could not be checked:`);
+    lines.push(...firstOf(rounds.flatMap(uncheckedLines)));
+  }
   if (failure !== undefined) lines.push(`ended after ${rounds.length} of ${roundsAsked} rounds: ${failure.trim()}`);
   if (cleanupFailures.length > 0) lines.push(`${cleanupFailures.length} things could not be cleaned up:`);
   lines.push(...cleanupFailures.map((text) => `  ${text.trim()}`));
   const end = passed ? paint(['bold', 'green'], 'PASSED') : paint(['bold', 'red'], 'FAILED');
   return `${end}  ${lines.join('\n')}`;
+}
+
+function uncheckedLines({ round, unchecked }: RoundReport): string[] {
+  return unchecked.map(({ volume, reason }) => `  round ${round}, volume ${volume + 1}: ${reason}`);
 }
 
 function tally(violations: readonly Violation[]): string {

@@ -5,6 +5,12 @@ import type { RoundOrders } from './orders.ts';
 import type { Stream } from './record.ts';
 import type { WriteMode } from './writer-file.ts';
 
+/** A restored volume that could not be looked at, or whose filesystem could not be checked: that is no violation. */
+export interface Unchecked {
+  readonly volume: number;
+  readonly reason: string;
+}
+
 /** One group snapshot, and what came of it. Volumes are counted from 0, in the order in which they were made. */
 export interface RoundReport {
   /** Counted from 1. */
@@ -25,6 +31,7 @@ export interface RoundReport {
   readonly acknowledged: Readonly<Record<Stream, readonly number[]>>;
   readonly found: Readonly<Record<Stream, readonly (number | undefined)[]>>;
   readonly violations: Readonly<Record<Stream | 'filesystem', readonly Violation[]>>;
+  readonly unchecked: readonly Unchecked[];
   readonly verifyMs: number;
 }
 
@@ -43,7 +50,7 @@ export interface WriterReport {
 }
 
 export interface ProveReport {
-  /** True when every round was made, nothing was violated, and everything was cleaned up. */
+  /** True when every round was made and could be checked, nothing was violated, and everything was cleaned up. */
   readonly passed: boolean;
   /** Why it ended early. */
   readonly failure?: string;
@@ -65,6 +72,8 @@ export interface ProveReport {
   /** That count. */
   readonly violations: number;
   readonly violatedRounds: number;
+  /** Restored volumes that could not be checked. */
+  readonly unchecked: number;
   readonly violationsByKind: Readonly<Record<Stream | 'filesystem', Readonly<Partial<Record<ViolationKind, number>>>>>;
   readonly callMs?: Spread;
   readonly windowMs?: Spread;
@@ -91,6 +100,8 @@ export function reportOf(plan: ProvePlan, gathered: Gathered): ProveReport {
   const { rounds, bufferedCounts, failure, cleanupFailures } = gathered;
   const counts = rounds.map((round) => countedViolations(round, bufferedCounts).length);
   const violations = counts.reduce((sum, count) => sum + count, 0);
+  const unchecked = rounds.reduce((sum, round) => sum + round.unchecked.length, 0);
+  const complete = failure === undefined && rounds.length === plan.rounds && unchecked === 0;
   const callMs = spreadOf(rounds.map((round) => round.callMs));
   const windowMs = spreadOf(rounds.flatMap((round) => (round.windowMs === undefined ? [] : [round.windowMs])));
   const durable = spreadOf(rounds.map(({ stallMs }) => stallMs.durable));
@@ -98,7 +109,7 @@ export function reportOf(plan: ProvePlan, gathered: Gathered): ProveReport {
   const kindsOf = (where: Stream | 'filesystem') => byKind(rounds.flatMap((round) => round.violations[where]));
   return {
     ...gathered,
-    passed: failure === undefined && rounds.length === plan.rounds && violations === 0 && cleanupFailures.length === 0,
+    passed: complete && violations === 0 && cleanupFailures.length === 0,
     volumes: plan.volumes,
     nodes: plan.nodes.slice(0, plan.volumes).map(({ name }) => name),
     accessType: plan.accessType,
@@ -109,6 +120,7 @@ export function reportOf(plan: ProvePlan, gathered: Gathered): ProveReport {
     roundsAsked: plan.rounds,
     violations,
     violatedRounds: counts.filter((count) => count > 0).length,
+    unchecked,
     violationsByKind: {
       durable: kindsOf('durable'),
       buffered: kindsOf('buffered'),

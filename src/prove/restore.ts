@@ -5,10 +5,10 @@ import { constants } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bytes } from '../core/bytes.ts';
-import { DriverError, type ErrorCode, messageOf } from '../core/errors.ts';
+import { DriverError, type ErrorCode, isErrno, messageOf } from '../core/errors.ts';
 import { asFsType, type FsType } from '../core/volume.ts';
 import { checkFilesystem } from '../host/filesystem.ts';
-import { mount, unmount } from '../host/mount.ts';
+import { isRefusedMount, mount, unmount } from '../host/mount.ts';
 import { type MountEntry, readMountTable } from '../host/mount-table.ts';
 import type { CleanupScope } from './cleanup.ts';
 import { regionOf } from './places.ts';
@@ -37,10 +37,12 @@ export interface RestoreRequest {
 
 /** What one restored volume holds. */
 export interface Restored {
-  /** By stream; a text says why it can't be read. */
-  readonly readings: Readonly<Record<Stream, Reading | string>>;
+  /** By stream; a text says why it can't be read. None: it was not looked at. */
+  readonly readings: Readonly<Partial<Record<Stream, Reading | string>>>;
   /** What the check of its filesystem found. */
   readonly unclean?: string;
+  /** Why it was not looked at, or not checked: that says nothing of the snapshot. */
+  readonly unchecked?: string;
 }
 
 /** Codes by which a driver says that it gives no block device of what was a filesystem. */
@@ -115,16 +117,32 @@ export class Restorer {
         await mount({ source: device, target: folder, fsType, options: ['nouuid'] });
         await unmount(folder);
       }
-      const { clean, output } = await checkFilesystem(device, fsType, signal);
+      const found = await check(device, fsType, signal);
       const options = fsType === 'xfs' ? ['ro', 'nouuid'] : ['ro'];
       await mount({ source: device, target: folder, fsType, options });
-      const readings = await readAll(folder, 'mount', request);
-      return clean ? { readings } : { readings, unclean: `is not clean: ${shortened(output)}` };
+      return { readings: await readAll(folder, 'mount', request), ...found };
     } catch (error) {
       signal.throwIfAborted();
-      const reason = `can't be mounted or checked: ${shortened(messageOf(error))}`;
+      const text = shortened(messageOf(error));
+      // The kernel's answer is a finding, also where the check gave none: e2fsck has no exit code for a lost superblock.
+      if (!isRefusedMount(error)) return { readings: {}, unchecked: text };
+      const reason = `can't be mounted: ${text}`;
       return { readings: { durable: reason, buffered: reason } };
     }
+  }
+}
+
+async function check(
+  device: string,
+  fsType: FsType,
+  signal: AbortSignal,
+): Promise<Pick<Restored, 'unclean' | 'unchecked'>> {
+  try {
+    const { clean, output } = await checkFilesystem(device, fsType, signal);
+    return clean ? {} : { unclean: `is not clean: ${shortened(output)}` };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { unchecked: shortened(messageOf(error)) };
   }
 }
 
@@ -174,6 +192,8 @@ async function readOne(root: string, kind: 'mount' | 'block', place: Place): Pro
       ? readRegion(buffer, place)
       : `has only ${bytesRead} bytes of ${place.stream} data`;
   } catch (error) {
+    // Ours, and not the volume's.
+    if (isErrno(error, 'EMFILE', 'ENFILE', 'ENOMEM')) throw error;
     return `can't be read: ${shortened(messageOf(error))}`;
   }
 }

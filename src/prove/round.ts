@@ -8,7 +8,7 @@ import { judge, type Violation, type WriterFacts } from './judge.ts';
 import { ordersOf, type RoundOrders } from './orders.ts';
 import type { Random } from './random.ts';
 import { STREAMS, type Stream } from './record.ts';
-import type { RoundReport } from './report.ts';
+import type { RoundReport, Unchecked } from './report.ts';
 import type { Restored, Restorer } from './restore.ts';
 import type { Session } from './session.ts';
 import { type TakenGroup, takeGroup } from './snapshots.ts';
@@ -39,7 +39,7 @@ export async function makeRound(
   if (failure !== undefined) progress({ kind: 'trouble', text: failure });
 
   const numbersOf = (stream: Stream) =>
-    restored.map(({ readings }) => (typeof readings[stream] === 'string' ? undefined : readings[stream].number));
+    restored.map(({ readings: { [stream]: reading } }) => (typeof reading === 'string' ? undefined : reading?.number));
   const judgeOne = (stream: Stream) =>
     judge(
       restored.map(({ readings }) => readings[stream]),
@@ -57,6 +57,7 @@ export async function makeRound(
     acknowledged: both((stream) => cut.facts[stream].acknowledged),
     found: both(numbersOf),
     violations: { ...both(judgeOne), filesystem: restored.flatMap(uncleanOf) },
+    unchecked: restored.flatMap(uncheckedOf),
     verifyMs: performance.now() - started,
   };
   progress({ kind: 'round', report, of: plan.rounds, bufferedCounts });
@@ -152,6 +153,10 @@ async function restoreAll(
 
 function uncleanOf({ unclean }: Restored, volume: number): Violation[] {
   return unclean === undefined ? [] : [{ kind: 'unclean', volume, detail: unclean }];
+}
+
+function uncheckedOf({ unchecked }: Restored, volume: number): Unchecked[] {
+  return unchecked === undefined ? [] : [{ volume, reason: unchecked }];
 }
 
 function both<T>(of: (stream: Stream) => T): Readonly<Record<Stream, T>> {

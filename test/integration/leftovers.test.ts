@@ -1,11 +1,13 @@
 /** The check that nothing is left behind sees what is, and removes it. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
-import { Traces } from '../support/leftovers.ts';
+import { ROOT } from '../support/command.ts';
+import { othersAtWork, Traces } from '../support/leftovers.ts';
+import { eventually } from '../support/scratch.ts';
 
 const sh = (file: string, ...args: string[]) => execFileSync(file, args, { encoding: 'utf8' }).trim();
 
@@ -40,6 +42,48 @@ test('a loop device, a frozen mount and a process are found, and removed', async
     expect(existsSync(folder)).toBe(false);
   } finally {
     traces.clean();
+  }
+});
+
+test('a guard whose agent died is found, and switches nothing off that is looked at only while nobody is at work', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'traces-'));
+  const traces = new Traces(folder);
+  const start = `import { startGuard } from '${ROOT}/src/fence/guard/child-link.ts'; await startGuard();`;
+  const agent = spawn(process.execPath, ['--input-type=module', '--eval', start], { stdio: 'inherit' });
+  const childOf = () => Number(readFileSync(`/proc/${agent.pid}/task/${agent.pid}/children`, 'utf8'));
+  const isGuard = (pid: number) => pid > 0 && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/guard/main.ts');
+  await eventually('the guard runs', () => isGuard(childOf()), 60_000);
+  const guard = childOf();
+  try {
+    // One that runs would see that its agent died, and end.
+    process.kill(guard, 'SIGSTOP');
+    const ended = once(agent, 'exit');
+    agent.kill('SIGKILL');
+    await ended;
+    expect(await look(traces, folder)).toEqual([expect.stringMatching(`^process ${guard}: .*/fence/guard/main.ts$`)]);
+    expect(othersAtWork([])).not.toContain(guard);
+  } finally {
+    process.kill(guard, 'SIGKILL');
+    traces.clean();
+  }
+});
+
+test('others at work are those that run our programs, and not those that only name them', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'traces-'));
+  const program = path.join(folder, 'test/run.ts');
+  mkdirSync(path.dirname(program));
+  writeFileSync(program, 'setInterval(() => undefined, 1000);');
+  const editor = spawn('tail', ['-f', program], { stdio: 'ignore' });
+  const other = spawn(process.execPath, ['--no-warnings', program], { stdio: 'ignore' });
+  try {
+    const found = othersAtWork([]);
+    expect(found).toContain(other.pid);
+    expect(found).not.toContain(editor.pid);
+    expect(othersAtWork([other.pid ?? 0])).not.toContain(other.pid);
+  } finally {
+    other.kill('SIGKILL');
+    editor.kill('SIGKILL');
+    rmSync(folder, { recursive: true });
   }
 });
 

@@ -17,7 +17,9 @@ const SHARED_PLACE = '/var/tmp';
 /** Of temporary drivers and clusters (`demo`, `prove`). */
 const RUNS = '/var/lib/cofferdam-runs';
 const NETWORKS = '/run/netns';
-const OUR_PROGRAM = /jest\.js|(src|dist|test|bench)\/\S*(main|run)\.(ts|js)/;
+const OUR_PROGRAM = /(^|\/)(jest\.js|(src|dist|test|bench)\/(.+\/)?(main|run)\.(ts|js))$/;
+/** One that has an agent goes with it, and that one counts; one that has none makes nothing any more. */
+const GUARD = /\/fence\/guard\/main\.(ts|js)$/;
 const RCU_EXPEDITED = '/sys/kernel/rcu_expedited';
 /** Loop devices detach, and killed processes end, a little later than the call that asked for it returns. */
 const GRACE_MS = 10_000;
@@ -79,7 +81,7 @@ export class Traces {
     const ours = processes().filter(
       (pid) => this.#started(pid) || (!this.#processesBefore.has(pid) && isOrphanOfOurs(pid)),
     );
-    const alone = !othersAtWork(ours);
+    const alone = othersAtWork(ours).length === 0;
     const shared = alone ? sharedFolders().filter((folder) => !this.#sharedBefore.has(folder)) : [];
     const roots = [this.folder, ...shared];
     return {
@@ -106,9 +108,13 @@ function sharedFolders(): readonly string[] {
   return [...ours(RUNS, 'run-'), ...ours(NETWORKS, 'cofferdam-'), ...ours(SHARED_PLACE, 'cofferdam-')];
 }
 
-function othersAtWork(ours: readonly number[]): boolean {
+/** Processes that run Cofferdam or its tests, for somebody else. */
+export function othersAtWork(ours: readonly number[]): readonly number[] {
   const known = new Set([...ours, ...ancestors()]);
-  return processes().some((pid) => !known.has(pid) && OUR_PROGRAM.test(commandLine(pid)));
+  return processes().filter((pid) => {
+    const program = programOf(pid) ?? '';
+    return !known.has(pid) && OUR_PROGRAM.test(program) && !GUARD.test(program);
+  });
 }
 
 function ancestors(): readonly number[] {
@@ -163,9 +169,14 @@ function hasVariable(pid: number, variable: string): boolean {
 
 /** A Node process of this checkout that no Node process looks after. */
 function isOrphanOfOurs(pid: number): boolean {
-  const [, file = ''] = readProc(pid, 'cmdline').split('\0');
-  if (!file.startsWith(path.join(ROOT, 'src/'))) return false;
-  return !readProc(parentOf(pid), 'cmdline').split('\0')[0]?.endsWith('node');
+  const ours = programOf(pid)?.startsWith(path.join(ROOT, 'src/')) ?? false;
+  return ours && programOf(parentOf(pid)) === undefined;
+}
+
+/** What a Node process runs, past the flags of Node itself; undefined for any other process. */
+function programOf(pid: number): string | undefined {
+  const [file = '', ...args] = readProc(pid, 'cmdline').split('\0');
+  return path.basename(file) === 'node' ? (args.find((argument) => !argument.startsWith('-')) ?? '') : undefined;
 }
 
 function commandLine(pid: number): string {

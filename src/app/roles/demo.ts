@@ -22,7 +22,7 @@ export const role: Role<(typeof DEMO_OPTIONS)[number]> = {
   run: async (options, signal) => {
     requireRoot();
     await requireTools(['mkfs.ext4', 'mkfs.xfs', 'mount']);
-    using logger = createLogger({ level: 'warn', secretFields: SECRET_FIELDS });
+    const logger = createLogger({ level: 'warn', secretFields: SECRET_FIELDS });
     await sweepAbandonedRuns(logger);
     const { nodes } = options;
     await using driver = await (nodes === undefined ? startTemporaryDriver() : startTemporaryCluster({ nodes }));

@@ -23,7 +23,7 @@ export const role: Role<'guardSocket' | 'logLevel' | 'failpoints'> = {
     requireRoot();
     if (guardSocket === undefined) throw invalidArgument('--guard-socket', 'must be given');
     if (failpoints !== undefined) armFailpoints(failpoints);
-    using logger = createLogger({ level: logLevel, secretFields: [] });
+    const logger = createLogger({ level: logLevel, secretFields: [] });
     await using resources = new AsyncDisposableStack();
     await makeRunFolder(guardSocket);
     const place = await claimSocketPlace(guardSocket);

@@ -9,7 +9,7 @@ import { prove } from '../../prove/prove.ts';
 import { renderProgress, renderReport } from '../../prove/render.ts';
 import { reportJson } from '../../prove/report.ts';
 import type { Role } from '../cli.ts';
-import type { OptionValues } from '../options.ts';
+import { flagOf, type OptionKey, type OptionValues } from '../options.ts';
 import { startTemporaryCluster } from '../temporary/cluster.ts';
 import { startTemporaryDriver, type TemporaryDriver } from '../temporary/driver.ts';
 
@@ -38,6 +38,7 @@ export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
     'looks for a number that is ahead of its predecessor. Ends with 0 when nothing was violated.',
   options: PROVE_OPTIONS,
   run: async (options, signal) => {
+    refuseContradictions(options);
     requireRoot();
     await using resources = new AsyncDisposableStack();
     const target = await targetOf(options, resources);
@@ -47,7 +48,7 @@ export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
         volumes: options.volumes,
         rounds: options.rounds,
         accessType: options.access,
-        fsType: options.fsType,
+        ...(options.fsType !== undefined && { fsType: options.fsType }),
         ...(options.volumeSize !== undefined && { volumeBytes: options.volumeSize }),
         loadBytesPerSecond: options.load,
         noFence: options.noFence,
@@ -62,20 +63,36 @@ export const role: Role<(typeof PROVE_OPTIONS)[number]> = {
   },
 };
 
+/** What would be ignored is refused: whoever gives it believes that it was checked. */
+function refuseContradictions(options: ProveRoleOptions): void {
+  const { driver, nodeDriver, nodes, poolSize, access, fsType, volumes } = options;
+  const refuse = (given: unknown, key: OptionKey, reason: string) => {
+    if (given !== undefined) throw invalidArgument(flagOf(key), reason);
+  };
+  if (driver === undefined) refuse(nodeDriver, 'nodeDriver', 'is for the driver named by --driver');
+  else {
+    refuse(nodes, 'nodes', 'is for a temporary cluster, not for --driver');
+    refuse(poolSize, 'poolSize', 'is for the pool of a temporary driver, not for --driver');
+  }
+  const places = nodes ?? nodeDriver?.length ?? 1;
+  if (volumes < places) {
+    throw invalidArgument(flagOf('volumes'), `${volumes} can't be on ${places} nodes: at least ${places} are needed`);
+  }
+  if (access === 'block') refuse(fsType, 'fsType', 'is for --access mount: a block volume has no filesystem');
+}
+
 type Target = Pick<ProveOptions, 'endpoint' | 'nodes' | 'workFolder' | 'windowsOf'>;
 
 /** The driver that is named, or one of our own. */
 async function targetOf(options: ProveRoleOptions, resources: AsyncDisposableStack): Promise<Target> {
   const { driver, nodeDriver, nodes, poolSize } = options;
   if (driver === undefined) {
-    if (nodeDriver !== undefined) throw invalidArgument('--node-driver', 'is for the driver named by --driver');
     const own: Promise<TemporaryDriver> =
       nodes === undefined
         ? startTemporaryDriver(poolSize)
         : startTemporaryCluster({ nodes, ...(poolSize !== undefined && { poolBytes: poolSize }) });
     return resources.use(await own);
   }
-  if (nodes !== undefined) throw invalidArgument('--nodes', 'is for a temporary cluster, not for --driver');
   return {
     endpoint: driver,
     ...(nodeDriver && { nodes: nodeDriver }),

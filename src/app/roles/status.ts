@@ -41,7 +41,14 @@ function renderJson(pool: PoolInspection, frozen: readonly JournalEntry[]): stri
 }
 
 export function renderTables(pool: PoolInspection, frozen: readonly JournalEntry[]): string {
-  if (!pool.mounted) return `Pool ${pool.folder} is not mounted. The driver mounts it when it starts.\n`;
+  const sections = pool.mounted
+    ? poolTables(pool)
+    : [`Pool ${pool.folder} is not mounted. The driver mounts it when it starts.\n`];
+  // Also then: what an agent that died has left frozen is on record beside the pool, not in it.
+  return [...sections, frozenTable(frozen)].join('\n');
+}
+
+function poolTables(pool: PoolInspection): readonly string[] {
   const snapshots = pool.cuts.flatMap((cut) => cut.snapshots);
   const groups = pool.cuts.filter((cut) => cut.group);
   return [
@@ -96,16 +103,19 @@ export function renderTables(pool: PoolInspection, frozen: readonly JournalEntry
         `${windowOf([cut]).toFixed(1)} ms`,
       ]),
     ),
-    section(
-      'Frozen, or about to be',
-      ['ROUND', 'WHAT', 'DEVICE'],
-      frozen.flatMap(({ token, members }) =>
-        members
-          .flat()
-          .map((layer) => [token, layer.kind === 'filesystem' ? layer.mountPoint : layer.name, layer.devNumber]),
-      ),
+  ];
+}
+
+function frozenTable(frozen: readonly JournalEntry[]): string {
+  return section(
+    'Frozen, or about to be',
+    ['ROUND', 'WHAT', 'DEVICE'],
+    frozen.flatMap(({ token, members }) =>
+      members
+        .flat()
+        .map((layer) => [token, layer.kind === 'filesystem' ? layer.mountPoint : layer.name, layer.devNumber]),
     ),
-  ].join('\n');
+  );
 }
 
 function deviceText({ path: device, readOnly, directIo }: InspectedDevice): string {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defineRole, newProgram } from '../../../src/app/cli.ts';
 import { type Environment, readOptions } from '../../../src/app/config.ts';
 import { environmentNameOf, flagOf, OPTIONS, type OptionKey } from '../../../src/app/options.ts';
+import { role as prove } from '../../../src/app/roles/prove.ts';
 import { runCli } from '../../../src/app/run-cli.ts';
 
 let folder: string;
@@ -34,6 +35,19 @@ describe('options', () => {
     expect(await read(['leaseMs'], { file, environment, flags: { leaseMs: '1000' } })).toEqual({ leaseMs: 1000 });
   });
 
+  test('a value in a file is taken as it is written', async () => {
+    const file = await configFile('nodeName: 1.10\npoolSize: 9007199254740993\nleaseMs: "2000" # two seconds\n');
+    expect(await read(['nodeName', 'poolSize', 'leaseMs'], { file })).toEqual({
+      nodeName: '1.10',
+      poolSize: 9_007_199_254_740_993n,
+      leaseMs: 2000,
+    });
+  });
+
+  test.each(['# nothing\n', '---\n'])('a file may hold nothing: %j', async (text) => {
+    expect(await read(['leaseMs'], { file: await configFile(text) })).toEqual({ leaseMs: 5000 });
+  });
+
   test('a file serves all roles: options of others are accepted, unknown ones are not', async () => {
     const file = await configFile('dataDir: /data\nrounds: 5\nhealth: true\npoolSize: 10GiB\n');
     expect(await read(['dataDir', 'health', 'poolSize'], { file })).toEqual({
@@ -50,6 +64,7 @@ describe('options', () => {
   test.each([
     ['- a list\n', 'must hold'],
     ['dataDir: [a]\n', 'single value'],
+    ['dataDir:\n', 'dataDir: must be an absolute path'],
     ['dataDir: "unfinished\n', "can't be read"],
   ])('the file %j is refused', async (text, message) => {
     const refusal = { code: 'invalid-argument', message: expect.stringContaining(message) };
@@ -136,6 +151,17 @@ describe('command line', () => {
     [['prove', '--volumes', '1']],
   ])('%j ends with 2: used wrongly', async (args) => {
     expect(await run(...args)).toBe(2);
+  });
+
+  test.each([
+    [{ poolSize: '8GiB' }, '--pool-size: is for the pool of a temporary driver, not for --driver'],
+    [{ nodes: '3' }, '--nodes: is for a temporary cluster, not for --driver'],
+    [{ access: 'block', fsType: 'ext4' }, '--fs-type: is for --access mount: a block volume has no filesystem'],
+    [{ nodeDriver: 'a=unix:///a,b=unix:///b,c=unix:///c', volumes: '2' }, "--volumes: 2 can't be on 3 nodes"],
+  ])('prove refuses what it would ignore: %j', async (given, message) => {
+    const flags = { driver: `unix://${folder}/nobody.sock`, ...given };
+    const options = await read(prove.options, { flags });
+    await expect(prove.run(options, new AbortController().signal)).rejects.toThrow(message);
   });
 
   test.each([

@@ -80,6 +80,13 @@ test('holes, damage and what cannot be read are violations, and the others are s
   ]);
 });
 
+test('a volume that was not looked at is no violation, and the others are still compared', () => {
+  const facts = { orders: new Map([[7, FORWARD]]), acknowledged: [5, 5, 5, 5], begun: 9 };
+  expect(judge([whole(5), undefined, whole(5), whole(6)], facts)).toEqual([
+    { kind: 'ahead', volume: 3, detail: 'has 6, but volume 3, written before it, has 5' },
+  ]);
+});
+
 test('a generation that nobody asked for is damage', () => {
   const facts = { orders: new Map([[1, FORWARD]]), acknowledged: [0, 0, 0, 0], begun: 9 };
   expect(judge([5, 5, 5, 5].map(whole), facts).map(({ kind }) => kind)).toEqual(['damaged']);

@@ -23,6 +23,7 @@ const ROUND: RoundReport = {
   acknowledged: { durable: [5, 5], buffered: [9, 9] },
   found: { durable: [5, 5], buffered: [9, 9] },
   violations: { durable: [], buffered: [], filesystem: [] },
+  unchecked: [],
   verifyMs: 200,
 };
 
@@ -91,6 +92,25 @@ test('violations fail a run and are listed; those of the buffered writer when th
     '  round 2, buffered writes, lost: volume 1 has 3, but 9 was acknowledged before the call',
     '',
   ]);
+});
+
+test('what could not be checked fails a run, and is no violation', () => {
+  const skipped: RoundReport = { ...ROUND, unchecked: [{ volume: 1, reason: 'e2fsck is not installed' }] };
+  const incomplete = report([ROUND, { ...skipped, round: 2 }]);
+  expect(incomplete).toMatchObject({ passed: false, violations: 0, violatedRounds: 0, unchecked: 1 });
+  expect(JSON.parse(reportJson(incomplete))).toMatchObject({
+    unchecked: 1,
+    rounds: [{}, { unchecked: [{ volume: 1 }] }],
+  });
+  expect(plain(renderReport(incomplete)).slice(-4)).toEqual([
+    'FAILED  0 violations in 0 of 2 group snapshots',
+    '1 restored volume could not be checked:',
+    '  round 2, volume 2: e2fsck is not installed',
+    '',
+  ]);
+  expect(plain(renderProgress({ kind: 'round', report: skipped, of: 2, bufferedCounts: true }))[0]).toMatch(
+    / {2}not checked 1$/,
+  );
 });
 
 test('a run that ended early has not passed, however clean it is', () => {
