@@ -1,5 +1,6 @@
 /** What can be seen of a driver from outside while it opens its pool. */
 import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { expect, jest, test } from '@jest/globals';
 import { exists } from '../../../src/host/exists.ts';
@@ -51,4 +52,12 @@ test('a pool that can not be opened ends it with its error, and without its sock
   expect(outcome).toBeInstanceOf(DiedError);
   expect(outcome).toMatchObject({ signal: null, message: expect.stringContaining('EIO') });
   expect(await exists(scratch.path('csi.sock'))).toBe(false);
+});
+
+test('it has threads for many long clones, however it was started', async () => {
+  await using scratch = await Scratch.open();
+  await using serve = await Serve.start(scratch);
+  // All of them are started with the first.
+  expect((await readdir(`/proc/${serve.pid}/task`)).length).toBeGreaterThan(64);
+  await serve.stop();
 });
