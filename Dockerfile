@@ -24,8 +24,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends \
       btrfs-progs e2fsprogs lvm2 mount thin-provisioning-tools util-linux xfsprogs \
  && rm -rf /var/lib/apt/lists/*
-# Threads for clones and file operations, of which Node.js has four: one long clone must not hold up the others.
-ENV NODE_ENV=production UV_THREADPOOL_SIZE=64
+ENV NODE_ENV=production
 WORKDIR /opt/cofferdam
 COPY --from=build /build/node_modules node_modules
 COPY --from=build /build/csi-proto csi-proto

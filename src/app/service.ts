@@ -12,6 +12,12 @@ import type { OptionValues } from './options.ts';
 import { makeRunFolder } from './run-folder.ts';
 import { VERSION } from './version.ts';
 
+/**
+ * Threads for clones and file operations, of which Node.js has four: one long clone must not hold up the others. Here,
+ * since it counts only until the first of these threads is used.
+ */
+process.env.UV_THREADPOOL_SIZE ??= '64';
+
 /** Calls under way may end by themselves for so long when a server stops. */
 export const DRAIN_MS = 10_000;
 

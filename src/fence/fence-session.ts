@@ -1,7 +1,7 @@
 /** One round of the fence on this node: freezes by the guard, and always ends thawed, with the guard or without it. */
 import type { Clock } from '../core/clock.ts';
 import type { RoundToken } from '../core/round.ts';
-import type { GuardProcess } from './guard/client.ts';
+import { type GuardProcess, IDLE_LIMIT_MS } from './guard/client.ts';
 import type { FencedMember } from './member.ts';
 
 /**
@@ -44,7 +44,7 @@ export class FenceSession {
   /** Descriptors of our own, to thaw by when the guard can't. */
   readonly #own: readonly FencedMember[];
   readonly #listener: SessionListener;
-  /** Members that the guard does not have frozen: if anybody has, it is not ours to thaw. */
+  /** Members that the guard does not have frozen, and won't: if anybody has, it is not ours to thaw. */
   readonly #free = new Set<number>();
   #deadlineMs = 0;
   #freeze: Freeze = 'none';
@@ -120,7 +120,7 @@ export class FenceSession {
   async #thaw(): Promise<ThawReport> {
     clearTimeout(this.#overdue);
     const slow = setTimeout(() => this.#helpOut(), GUARD_GRACE_MS);
-    const hung = setTimeout(() => void this.#guard.giveUp(), Math.max(0, this.leaseLeftMs()) + GUARD_GRACE_MS);
+    const hung = setTimeout(() => void this.#guard.giveUp(), this.#patienceMs());
     let guardFailed = false;
     let thawed = false;
     try {
@@ -146,6 +146,11 @@ export class FenceSession {
     }
   }
 
+  /** How long the guard may take for a thaw. To end it fails whatever else it does: not in haste, when nobody waits. */
+  #patienceMs(): number {
+    return this.#freeze === 'none' ? IDLE_LIMIT_MS : Math.max(0, this.leaseLeftMs()) + GUARD_GRACE_MS;
+  }
+
   /** The guard is slow, or stopped: nobody waits for it with everything frozen. */
   #helpOut(): void {
     // What fails fails again for whoever needs it.
@@ -165,13 +170,13 @@ export class FenceSession {
 
   /** Before the freeze nothing is thawed: what is frozen then was frozen by somebody else. */
   async #thawWithoutGuard(): Promise<ThawReport> {
-    // Not while it is being ended: the thaw is only final when none of its threads can freeze any more.
+    // Best when it is gone: then the thaw is final. What a call that is stuck freezes later is for `#settleLate`.
     if (!this.#guard.alive) await this.#guard.lost;
     if (this.#freeze !== 'none') await this.#release();
     return { thawedAtMs: this.#own.map(() => this.#clock.monotonicMs()), held: false };
   }
 
-  /** By our own descriptors; once, since what is frozen after that was frozen by somebody else. */
+  /** By our own descriptors, once: what was frozen is thawed then. */
   #release(): Promise<readonly Release[]> {
     this.#releases ??= this.#letGo();
     return this.#releases;
@@ -181,6 +186,8 @@ export class FenceSession {
     return await Promise.all(
       this.#own.map(async (member, place) => {
         const held = !this.#free.has(place) && (await member.letGoAnyway());
+        // It freezes each only once: what is frozen after that was frozen by somebody else, or another round.
+        if (held) this.#free.add(place);
         return { held, thawedAtMs: this.#clock.monotonicMs() };
       }),
     );
@@ -188,7 +195,7 @@ export class FenceSession {
 
   async #settle(thawed: boolean): Promise<void> {
     if (this.#freeze === 'asked' && !this.#guard.gone) {
-      // It may take as long as the guard is stopped.
+      // It may take as long as the guard is stopped, or its disk.
       void this.#settleLate(thawed).catch((reason: unknown) => this.#listener.failed(reason));
     } else {
       await this.#close(thawed);
@@ -197,7 +204,7 @@ export class FenceSession {
 
   /**
    * A guard that was given up with a freeze in hand undoes it when it goes on, and answers. One that is gone without an
-   * answer may have died right after a call that the kernel then completed: that is ours to undo.
+   * answer may have been killed in a call that the kernel then completed, however late: that is ours to undo.
    */
   async #settleLate(thawed: boolean): Promise<void> {
     let undone = false;

@@ -33,6 +33,11 @@ export class FreezeJournal {
     this.#folder = folder;
   }
 
+  /** Where recovery mounts what is to be thawed and has no mount. Here, so that the next start finds what a crash leaves. */
+  get aside(): string {
+    return path.join(this.#folder, 'aside');
+  }
+
   async write(entry: JournalEntry): Promise<void> {
     await mkdir(this.#folder, { recursive: true });
     const text = JSON.stringify({ format: FORMAT, bootId: await readBootId(), ...entry });

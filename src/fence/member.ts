@@ -9,7 +9,8 @@ export class FencedMember {
   /** How many are stopped, from the top. */
   #stopped = 0;
 
-  private constructor(layers: readonly OpenLayer[]) {
+  /** @param layers from the top down; closed with it */
+  constructor(layers: readonly OpenLayer[]) {
     this.#layers = layers;
   }
 
@@ -28,7 +29,15 @@ export class FencedMember {
     for (const layer of this.#layers) await layer.writeBack();
   }
 
-  /** Stops all layers. @throws SystemError when one can't be stopped; those above it are let go again */
+  /** Stopped by us, if only in part. */
+  get isStopped(): boolean {
+    return this.#stopped > 0;
+  }
+
+  /**
+   * Stops all layers.
+   * @throws SystemError when one can't be stopped; those above it are let go again, or it still `isStopped`
+   */
   async stop(): Promise<void> {
     try {
       for (const layer of this.#layers) {
@@ -36,7 +45,7 @@ export class FencedMember {
         this.#stopped++;
       }
     } catch (error) {
-      await this.letGo();
+      await this.letGo().catch(() => undefined);
       throw error;
     }
   }

@@ -1,6 +1,17 @@
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, readlink } from 'node:fs/promises';
+import path from 'node:path';
 import { isErrno } from '../core/errors.ts';
+
+/** The device file of a block device, by its number (`7:3`). Undefined when there is no such device. */
+export async function deviceOf(devNumber: string): Promise<string | undefined> {
+  try {
+    return path.join('/dev', path.basename(await readlink(`/sys/dev/block/${devNumber}`)));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
 
 /**
  * Whether the kernel holds a block device for itself: mounted, in whichever mount namespace, or part of another device

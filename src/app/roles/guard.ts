@@ -11,7 +11,7 @@ import type { Role } from '../cli.ts';
 import { makeRunFolder } from '../run-folder.ts';
 import { VERSION } from '../version.ts';
 
-// Here, since it counts only until the first of these threads is used. An image that is also the driver's sets fewer.
+// Here, since it counts only until the first of these threads is used. Whatever the environment says: rounds count on it.
 process.env.UV_THREADPOOL_SIZE = String(GUARD_THREADS);
 
 export const role: Role<'guardSocket' | 'logLevel' | 'failpoints'> = {

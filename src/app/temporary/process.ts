@@ -50,7 +50,7 @@ export class TemporaryProcess implements AsyncDisposable {
     const child = await startChild(
       command([process.execPath, MAIN, role, '--until-stdin-closes', ...places, '--log-level', 'warn', ...flags]),
       // Detached: an interrupt from the terminal reaches this process, which then stops the child in its own order.
-      { stdio: ['pipe', 'ignore', log?.fd ?? 'inherit'], detached: true, env: { UV_THREADPOOL_SIZE: '64' } },
+      { stdio: ['pipe', 'ignore', log?.fd ?? 'inherit'], detached: true },
     );
     this.#child = child;
     void child.exited.then(() => {

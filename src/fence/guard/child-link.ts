@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { DriverError } from '../../core/errors.ts';
 import { startChild } from '../../host/child.ts';
-import { closed, type GuardLink } from './link.ts';
+import { closed, type GuardLink, goneOrSoon } from './link.ts';
 import { GUARD_THREADS } from './protocol.ts';
 
 /** @throws DriverError internal when it can't be started */
@@ -25,7 +25,7 @@ export async function startGuard(): Promise<GuardLink> {
     gone,
     end: async () => {
       child.kill('SIGKILL');
-      await gone;
+      await goneOrSoon(gone);
     },
   };
 }

@@ -5,8 +5,8 @@ import type { RoundToken } from '../../core/round.ts';
 import type { GuardLink } from './link.ts';
 import type { GuardReply, GuardRequest, ReplyLine } from './protocol.ts';
 
-/** A guard that is asked to end has nothing frozen any more; one that takes longer than this hangs. */
-const DISMISS_LIMIT_MS = 5_000;
+/** With nothing frozen nobody waits for its answer: a guard that takes longer than this hangs, or is stopped. */
+export const IDLE_LIMIT_MS = 5_000;
 
 interface Waiting {
   readonly answer: PromiseWithResolvers<GuardReply>;
@@ -126,7 +126,7 @@ export class GuardProcess {
 
   async dismiss(): Promise<void> {
     this.#link.requests.end();
-    const hung = setTimeout(() => void this.giveUp(), DISMISS_LIMIT_MS);
+    const hung = setTimeout(() => void this.giveUp(), IDLE_LIMIT_MS);
     await this.lost;
     clearTimeout(hung);
   }

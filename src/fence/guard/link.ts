@@ -3,6 +3,10 @@
  * (`socket-link.ts`). Lines in both directions, and two ways to part.
  */
 import type { Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A guard that lives has thawed and parted by then, and one that was killed is gone; else it is stopped, or stuck. */
+const END_LIMIT_MS = 300;
 
 export interface GuardLink {
   /** Ending it parts in peace: the guard thaws what it still holds for us, and then it is `gone`. */
@@ -14,10 +18,16 @@ export interface GuardLink {
    */
   readonly gone: Promise<void>;
   /**
-   * Ends a guard that doesn't answer. Resolves when it is `gone`; or soon, when it is not ours to kill: then it can only
-   * be stopped, and whatever it freezes when it goes on it undoes at once.
+   * Ends a guard that doesn't answer. Resolves when it is `gone`, or soon. Until it is gone a freeze that it was asked for
+   * may still come: one that is stopped undoes that when it goes on; one that was killed with a call stuck in the kernel
+   * can't.
    */
   end(): Promise<void>;
+}
+
+/** Resolves when it is gone, or soon: nobody waits for a slow disk, or a stopped process, with everything frozen. */
+export async function goneOrSoon(gone: Promise<void>): Promise<void> {
+  await Promise.race([gone, sleep(END_LIMIT_MS)]);
 }
 
 /** Resolves when all was read that came, and nothing more can; however it ended. */

@@ -1,12 +1,8 @@
 /** A guard of its own role, in a container of its own: it survives the agent's, and is not ours to kill. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DriverError, messageOf } from '../../core/errors.ts';
-import { closed, type GuardLink } from './link.ts';
-
-/** A guard that lives has thawed and parted by then; one that has not is stopped. */
-const PART_LIMIT_MS = 300;
+import { closed, type GuardLink, goneOrSoon } from './link.ts';
 
 /** @throws DriverError unavailable when no guard listens at `path` */
 export async function joinGuard(path: string): Promise<GuardLink> {
@@ -26,7 +22,7 @@ export async function joinGuard(path: string): Promise<GuardLink> {
       socket.end();
       // It may stay stopped for longer than this process wants to live.
       socket.unref();
-      await Promise.race([gone, sleep(PART_LIMIT_MS)]);
+      await goneOrSoon(gone);
     },
   };
 }

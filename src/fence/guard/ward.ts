@@ -16,6 +16,8 @@ import { FencedMember, type MemberLayers } from '../member.ts';
 
 interface Member {
   readonly layers: FencedMember;
+  /** Ours to thaw: we have stopped it, if only in part. */
+  ours: boolean;
   frozenAtMs: number | undefined;
   thawing: Promise<void> | undefined;
   thawedAtMs: number | undefined;
@@ -32,7 +34,7 @@ export interface WardWatcher {
 }
 
 export class Ward {
-  readonly #members: Member[] = [];
+  readonly #members: readonly Member[];
   readonly #clock: Clock;
   readonly #watcher: WardWatcher;
   #deadlineMs = Number.POSITIVE_INFINITY;
@@ -41,26 +43,27 @@ export class Ward {
   #timer: NodeJS.Timeout | undefined;
   #freezing: Promise<unknown> = Promise.resolve();
 
-  private constructor(clock: Clock, watcher: WardWatcher) {
+  /** @param members closed with it */
+  constructor(members: readonly FencedMember[], clock: Clock, watcher: WardWatcher) {
+    this.#members = members.map((layers) => ({
+      layers,
+      ours: false,
+      frozenAtMs: undefined,
+      thawing: undefined,
+      thawedAtMs: undefined,
+      heldThroughout: false,
+    }));
     this.#clock = clock;
     this.#watcher = watcher;
   }
 
   static async open(members: readonly MemberLayers[], clock: Clock, watcher: WardWatcher): Promise<Ward> {
-    const ward = new Ward(clock, watcher);
+    const opened: FencedMember[] = [];
     try {
-      for (const layers of members) {
-        ward.#members.push({
-          layers: await FencedMember.open(layers),
-          frozenAtMs: undefined,
-          thawing: undefined,
-          thawedAtMs: undefined,
-          heldThroughout: false,
-        });
-      }
-      return ward;
+      for (const layers of members) opened.push(await FencedMember.open(layers));
+      return new Ward(opened, clock, watcher);
     } catch (error) {
-      await ward.#close();
+      await Promise.all(opened.map((layers) => layers.close()));
       throw error;
     }
   }
@@ -139,8 +142,10 @@ export class Ward {
       await member.layers.stop();
     } catch (error) {
       // Before the rest has ended: somebody else may have it frozen, and must not lose that should we die now.
-      this.#watcher.free([place]);
+      if (!member.layers.isStopped) this.#watcher.free([place]);
       throw error;
+    } finally {
+      member.ours = member.layers.isStopped;
     }
     member.frozenAtMs = this.#clock.monotonicMs();
     if (this.#isLate()) await this.#thawOne(member);
@@ -159,7 +164,7 @@ export class Ward {
   }
 
   async #thawOne(member: Member): Promise<void> {
-    if (member.frozenAtMs === undefined) return;
+    if (!member.ours) return;
     member.thawing ??= member.layers.letGo().then((held) => {
       member.heldThroughout = held;
       member.thawedAtMs = this.#clock.monotonicMs();

@@ -1,6 +1,6 @@
 /** What can be seen of a driver from outside while it opens its pool. */
 import { once } from 'node:events';
-import { rmdir, stat } from 'node:fs/promises';
+import { readdir, rmdir, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { expect, jest, test } from '@jest/globals';
 import { makeRunFolder, RUN_FOLDER } from '../../../src/app/run-folder.ts';
@@ -66,4 +66,12 @@ test('the folder of sockets below /run is made at every start, any other must be
   }
   await makeRunFolder('/run/coferdam/csi.sock');
   expect(await exists('/run/coferdam')).toBe(false);
+});
+
+test('it has threads for many long clones, however it was started', async () => {
+  await using scratch = await Scratch.open();
+  await using serve = await Serve.start(scratch);
+  // All of them are started with the first.
+  expect((await readdir(`/proc/${serve.pid}/task`)).length).toBeGreaterThan(64);
+  await serve.stop();
 });
