@@ -36,8 +36,6 @@ export function buildCofferdam(folder: string): string {
   cpSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
   const dist = path.join(folder, 'dist');
-  const tsc = path.join(ROOT, 'node_modules/.bin/tsc');
-  execFileSync(tsc, ['-p', path.join(ROOT, 'tsconfig.build.json'), '--outDir', dist], { stdio: 'inherit' });
-  execFileSync(process.execPath, [path.join(ROOT, 'scripts/release.ts'), dist], { stdio: 'inherit' });
+  execFileSync(process.execPath, [path.join(ROOT, 'scripts/build.ts'), dist], { stdio: 'inherit' });
   return path.join(dist, 'src/main.js');
 }
