@@ -34,10 +34,8 @@ export function controllerCommand(flags: readonly string[]): (endpoint: string) 
 export function buildCofferdam(folder: string): string {
   mkdirSync(folder, { recursive: true });
   cpSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
-  for (const name of ['node_modules', 'csi-proto']) symlinkSync(path.join(ROOT, name), path.join(folder, name));
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
   const dist = path.join(folder, 'dist');
-  const tsc = path.join(ROOT, 'node_modules/.bin/tsc');
-  execFileSync(tsc, ['-p', path.join(ROOT, 'tsconfig.build.json'), '--outDir', dist], { stdio: 'inherit' });
-  execFileSync(process.execPath, [path.join(ROOT, 'scripts/release.ts'), dist], { stdio: 'inherit' });
+  execFileSync(process.execPath, [path.join(ROOT, 'scripts/build.ts'), dist], { stdio: 'inherit' });
   return path.join(dist, 'src/main.js');
 }

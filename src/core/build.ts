@@ -1,5 +1,5 @@
 /**
  * Sources are the test build: failpoints and the negative control of `prove` can be switched on.
- * `npm run build` writes `false` here (scripts/release.ts), so the published package and the image have neither.
+ * `npm run build` makes it `false` (scripts/build.ts), so the published package and the image have neither.
  */
 export const TEST_BUILD: boolean = true;

@@ -6,11 +6,12 @@ import type { Page, PageRequest } from './paging.ts';
 
 export class SortedIndex<T extends { readonly id: string }> {
   readonly #byId = new Map<string, T>();
-  /** Sorted as `compareIds` says. */
+  /** Sorted as `compareIds` says, but for those that were added since. */
   readonly #ids: string[] = [];
+  readonly #added: string[] = [];
 
   get size(): number {
-    return this.#ids.length;
+    return this.#byId.size;
   }
 
   get(id: string): T | undefined {
@@ -18,12 +19,14 @@ export class SortedIndex<T extends { readonly id: string }> {
   }
 
   set(item: T): void {
-    if (!this.#byId.has(item.id)) this.#ids.splice(firstAtOrAfter(this.#ids, item.id), 0, item.id);
+    if (!this.#byId.has(item.id)) this.#added.push(item.id);
     this.#byId.set(item.id, item);
   }
 
   delete(id: string): void {
-    if (this.#byId.delete(id)) this.#ids.splice(firstAtOrAfter(this.#ids, id), 1);
+    if (!this.#byId.delete(id)) return;
+    const ids = this.#sorted();
+    ids.splice(firstAtOrAfter(ids, id), 1);
   }
 
   values(): IterableIterator<T> {
@@ -31,19 +34,33 @@ export class SortedIndex<T extends { readonly id: string }> {
   }
 
   page({ after, limit }: PageRequest): Page<T> {
+    const ids = this.#sorted();
     let start = 0;
     if (after !== undefined) {
-      start = firstAtOrAfter(this.#ids, after);
-      if (this.#ids[start] === after) start++;
+      start = firstAtOrAfter(ids, after);
+      if (ids[start] === after) start++;
     }
-    const end = limit === undefined ? this.#ids.length : Math.min(this.#ids.length, start + limit);
+    const end = limit === undefined ? ids.length : Math.min(ids.length, start + limit);
     const items: T[] = [];
     for (let i = start; i < end; i++) {
-      const item = this.#byId.get(this.#ids[i] ?? '');
+      const item = this.#byId.get(ids[i] ?? '');
       if (item) items.push(item);
     }
-    const last = this.#ids[end - 1];
-    return end < this.#ids.length && end > start && last !== undefined ? { items, next: last } : { items };
+    const last = ids[end - 1];
+    return end < ids.length && end > start && last !== undefined ? { items, next: last } : { items };
+  }
+
+  /** Put in place when somebody asks: a pool that is read adds thousands in any order. */
+  #sorted(): string[] {
+    const [first] = this.#added;
+    if (first === undefined) return this.#ids;
+    if (this.#added.length === 1) this.#ids.splice(firstAtOrAfter(this.#ids, first), 0, first);
+    else {
+      for (const id of this.#added) this.#ids.push(id);
+      this.#ids.sort(compareIds);
+    }
+    this.#added.length = 0;
+    return this.#ids;
   }
 }
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { DriverError } from '../core/errors.ts';
+import { moduleFile } from '../core/module-file.ts';
 
 const STOP_LIMIT_MS = 30_000;
 
@@ -16,10 +16,8 @@ export class Thread {
 
   /** @param module name of a file beside this one, without its ending */
   constructor(module: string, name: string, workerData: object) {
-    // `.ts` in the sources, `.js` in the build.
-    const url = new URL(`./${module}${extname(import.meta.url)}`, import.meta.url);
     this.#name = name;
-    this.#worker = new Worker(url, { workerData, name });
+    this.#worker = new Worker(moduleFile(`prove/${module}`), { workerData, name });
     this.#worker.on('error', (error: unknown) => {
       this.#failure = error;
     });

@@ -13,6 +13,9 @@ import type { ListRequest, ListResult } from './requests.ts';
  */
 export const MAX_PAGE_ENTRIES = 5000;
 
+/** Made once: the one that is made for an abort without a reason has a stack. */
+const FILLED = new DriverError('cancelled', 'the page is full');
+
 /** Asks one node for one of its pages; costs O(page). */
 export type Fetch<T> = (agent: NodeAgent, page: PageRequest, signal: AbortSignal) => Promise<Page<T>>;
 
@@ -34,7 +37,8 @@ export async function listPages<T extends { readonly id: string }>(
   const start = startingToken === '' ? undefined : startOf(kind, startingToken);
   const limit = maxEntries === 0 ? MAX_PAGE_ENTRIES : Math.min(maxEntries, MAX_PAGE_ENTRIES);
   const filled = new AbortController();
-  const during = AbortSignal.any([signal, filled.signal]);
+  // Of one node nothing is asked ahead, which would be to be given up.
+  const during = nodes.length > 1 ? AbortSignal.any([signal, filled.signal]) : signal;
   const ask = async (node: NodeName, after: string | undefined, most: number) =>
     await fetch(directory.agent(node), { ...(after !== undefined && { after }), limit: most }, during);
 
@@ -50,7 +54,7 @@ export async function listPages<T extends { readonly id: string }>(
     }
     return { items, nextToken: '' };
   } finally {
-    filled.abort();
+    filled.abort(FILLED);
   }
 }
 

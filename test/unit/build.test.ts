@@ -1,6 +1,6 @@
 /** What is published: compiled, without the switches of the test build. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -14,22 +14,32 @@ const node = (...args: string[]) => execFileSync(process.execPath, args, { cwd: 
 
 beforeAll(() => {
   cpSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
-  for (const name of ['node_modules', 'csi-proto']) symlinkSync(path.join(ROOT, name), path.join(folder, name));
-  const tsc = path.join(ROOT, 'node_modules/.bin/tsc');
-  execFileSync(tsc, ['-p', path.join(ROOT, 'tsconfig.build.json'), '--outDir', dist], { encoding: 'utf8' });
-  node(path.join(ROOT, 'scripts/release.ts'), dist);
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+  node(path.join(ROOT, 'scripts/build.ts'), dist);
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const evaluate = (code: string) => node('--input-type=module', '--eval', code).trim();
+/** Below dist/src. */
+const modules = () =>
+  readdirSync(path.join(dist, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js'));
 
 test('the switch of the test build is off', () => {
-  expect(evaluate(`import { TEST_BUILD } from './dist/src/core/build.js'; console.log(TEST_BUILD);`)).toBe('false');
+  const text = modules()
+    .map((file) => readFileSync(path.join(dist, 'src', file), 'utf8'))
+    .join('\n');
+  expect(text.match(/TEST_BUILD = \w+/g)).toEqual(['TEST_BUILD = false']);
 });
 
-test('a build that is no test build is not released twice', () => {
-  expect(() => node(path.join(ROOT, 'scripts/release.ts'), dist)).toThrow('TEST_BUILD');
+test('what runs as a program or a thread of its own is where it is looked for, and all else beside main', () => {
+  const threads = readdirSync(path.join(ROOT, 'src/prove')).filter((file) => file.endsWith('-thread.ts'));
+  const programs = ['fence/guard/main.js', ...threads.map((file) => `prove/${file.replace(/ts$/, 'js')}`)];
+  expect(new Set(modules().filter((file) => file.includes('/')))).toEqual(new Set(programs));
+  expect(modules()).toContain('main.js');
+});
+
+test('the guard starts, and ends with its agent', () => {
+  expect(spawnSync(process.execPath, ['dist/src/fence/guard/main.js'], { cwd: folder, input: '' }).status).toBe(0);
 });
 
 test('it runs', () => {
@@ -54,10 +64,4 @@ test.each(['--no-fence', '--failpoints=x=kill'])('%s is no flag of it', (flag) =
   for (const role of ['prove', 'serve']) {
     expect(spawnSync(process.execPath, ['dist/src/main.js', role, flag], { cwd: folder }).status).toBe(2);
   }
-});
-
-test('it finds the wire contract', () => {
-  const code = `import { loadProto } from './dist/src/rpc/proto.js';
-    console.log(Object.keys(loadProto('csi-proto/csi.proto').service('csi.v1.Identity')).join());`;
-  expect(evaluate(code)).toContain('Probe');
 });

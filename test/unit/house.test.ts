@@ -15,6 +15,7 @@ const OWNERS: Readonly<Record<string, string>> = {
   'node:child_process': 'host',
   '@grpc/grpc-js': 'rpc',
   '@grpc/proto-loader': 'rpc',
+  protobufjs: 'rpc',
   pino: 'obs',
   'prom-client': 'obs',
   commander: 'app',

@@ -2,13 +2,12 @@
 import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { DriverError } from '../../core/errors.ts';
+import { moduleFile } from '../../core/module-file.ts';
 import { type Child, startChild } from '../../host/child.ts';
 import { waitUntilReady } from '../../prove/csi-client.ts';
 import { connect } from '../../rpc/client.ts';
 
-const MAIN = fileURLToPath(new URL(`../../main${path.extname(import.meta.url)}`, import.meta.url));
 const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 30_000;
 
@@ -48,7 +47,16 @@ export class TemporaryProcess implements AsyncDisposable {
     const places = ['--endpoint', this.endpoint, ...(hasPool ? ['--data-dir', this.dataDir] : [])];
     await using log = logFile === undefined ? undefined : await open(logFile, 'a');
     const child = await startChild(
-      command([process.execPath, MAIN, role, '--until-stdin-closes', ...places, '--log-level', 'warn', ...flags]),
+      command([
+        process.execPath,
+        moduleFile('main'),
+        role,
+        '--until-stdin-closes',
+        ...places,
+        '--log-level',
+        'warn',
+        ...flags,
+      ]),
       // Detached: an interrupt from the terminal reaches this process, which then stops the child in its own order.
       { stdio: ['pipe', 'ignore', log?.fd ?? 'inherit'], detached: true },
     );

@@ -2,7 +2,6 @@
  * At start: removes what a crash left uncommitted. It goes by the names that this backend gives, and touches nothing
  * else, whatever lies in the pool.
  */
-import { readdirSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { hasCode } from '../../core/errors.ts';
@@ -14,6 +13,7 @@ import type { CutRecord } from '../../core/snapshot.ts';
 import { exists } from '../../host/exists.ts';
 import { detachLoop, findLoops, listLoops } from '../../host/loop.ts';
 import { mountsOfDevice } from '../../host/mount-table.ts';
+import type { PoolIndex } from '../pool-index.ts';
 import { decodeCut } from '../records.ts';
 import { COMMITTED, type Layout, SEALED, VOLUME_FILE } from './layout.ts';
 import type { Trash } from './trash.ts';
@@ -21,11 +21,20 @@ import type { Trash } from './trash.ts';
 /** What `writeFileDurably` leaves when the machine dies between write and rename. */
 const UNFINISHED_RECORD = /^\.vol-[a-z2-7]{26}\.json\.[0-9a-f]+\.tmp$/;
 
-/** @returns the sealed cuts that stay, because another node decides over them */
-export async function sweep(layout: Layout, node: NodeName, trash: Trash, log: Logger): Promise<readonly CutRecord[]> {
+/**
+ * @param index what the pool was found to have
+ * @returns the sealed cuts that stay, because another node decides over them
+ */
+export async function sweep(
+  layout: Layout,
+  index: PoolIndex,
+  node: NodeName,
+  trash: Trash,
+  log: Logger,
+): Promise<readonly CutRecord[]> {
   await sweepVolumes(layout, trash, log);
   await failpoint('sweep.volumes');
-  const undecided = await sweepCuts(layout, node, trash, log);
+  const undecided = await sweepCuts(layout, index, node, trash, log);
   await failpoint('sweep.cuts');
   await sweepDevices(layout, log);
   await trash.emptyLeftovers();
@@ -52,13 +61,19 @@ async function sweepVolumes(layout: Layout, trash: Trash, log: Logger): Promise<
 }
 
 /** A cut without a commit: see `Backend.sealCut` for the one kind that stays. */
-async function sweepCuts(layout: Layout, node: NodeName, trash: Trash, log: Logger): Promise<readonly CutRecord[]> {
+async function sweepCuts(
+  layout: Layout,
+  index: PoolIndex,
+  node: NodeName,
+  trash: Trash,
+  log: Logger,
+): Promise<readonly CutRecord[]> {
   const undecided: CutRecord[] = [];
   for (const token of await readdir(layout.cuts)) {
     if (!isRoundToken(token)) continue;
     const folder = layout.cut(token);
-    // Without a thread, as `Store.load` reads: there are thousands. A folder that can't be read is not swept.
-    if (readdirSync(folder).includes(COMMITTED)) continue;
+    // There may be thousands, and those that are committed were read a moment ago. A folder that can't be read is not swept.
+    if (index.cut(token) || (await readdir(folder)).includes(COMMITTED)) continue;
     const sealed = await readSealed(path.join(folder, SEALED), token);
     if (sealed && isDecidedElsewhere(sealed.group, node)) {
       undecided.push(sealed);

@@ -1,8 +1,6 @@
 /** The requests of every RPC, field by field, as its .proto has them: no field can be forgotten. */
 import path from 'node:path';
-import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
-import { CSI_PROTO } from '../../../src/csi/services.ts';
-import type { LoadedService } from '../../../src/rpc/proto.ts';
+import { loadSync, type PackageDefinition, type ServiceDefinition } from '@grpc/proto-loader';
 import { ROOT } from '../../support/command.ts';
 
 export interface Field {
@@ -59,8 +57,8 @@ export class Schema {
   }
 
   /** What a client of this schema is made of. */
-  serviceOf(name: string): LoadedService {
-    return this.#definition[`${this.#package}.${name}`] as LoadedService;
+  serviceOf(name: string): ServiceDefinition {
+    return this.#definition[`${this.#package}.${name}`] as ServiceDefinition;
   }
 
   rpcsOf(service: string): readonly Rpc[] {
@@ -93,9 +91,9 @@ export class Schema {
   }
 }
 
-const csi = new Schema(CSI_PROTO, 'csi.v1');
+const csi = new Schema('csi-proto/csi.proto', 'csi.v1');
 
-export function serviceOf(name: string): LoadedService {
+export function serviceOf(name: string): ServiceDefinition {
   return csi.serviceOf(name);
 }
 

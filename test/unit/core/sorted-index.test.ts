@@ -48,6 +48,8 @@ describe('SortedIndex', () => {
         index.delete(id);
         model.items.delete(id);
       }
+      // Not each time: several may have been added since anybody asked.
+      if (random.below(3) > 0) continue;
       const after = random.below(4) === 0 ? undefined : someId();
       const limit = random.below(4) === 0 ? undefined : 1 + random.below(8);
       const request = { ...(after !== undefined && { after }), ...(limit !== undefined && { limit }) };
