@@ -27,6 +27,7 @@ RUN apt-get update \
 ENV NODE_ENV=production
 WORKDIR /opt/cofferdam
 COPY --from=build /build/node_modules node_modules
+COPY --from=build /build/csi-proto csi-proto
 COPY --from=build /build/dist dist
 COPY --from=build /build/package.json /build/LICENSE ./
 # Compiled once here (src/main.ts, compile cache), and not in every new container: a start takes two thirds of the time.

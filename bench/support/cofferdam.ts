@@ -34,7 +34,7 @@ export function controllerCommand(flags: readonly string[]): (endpoint: string) 
 export function buildCofferdam(folder: string): string {
   mkdirSync(folder, { recursive: true });
   cpSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
-  symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+  for (const name of ['node_modules', 'csi-proto']) symlinkSync(path.join(ROOT, name), path.join(folder, name));
   const dist = path.join(folder, 'dist');
   execFileSync(process.execPath, [path.join(ROOT, 'scripts/build.ts'), dist], { stdio: 'inherit' });
   return path.join(dist, 'src/main.js');

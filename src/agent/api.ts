@@ -1,6 +1,5 @@
 /** The wire contract of the link: csi-proto/agent.proto. */
 import { DriverError } from '../core/errors.ts';
-import { AGENT_PROTO } from '../gen/agent-proto.ts';
 import type { ApiVersion__Output } from '../gen/cofferdam/agent/v1/ApiVersion.ts';
 import { type LoadedService, loadProto } from '../rpc/proto.ts';
 
@@ -16,7 +15,7 @@ let loaded: LoadedService | undefined;
 
 /** Once in a process: every connection needs it. */
 export function agentService(): LoadedService {
-  loaded ??= loadProto(AGENT_PROTO).service(AGENT_SERVICE);
+  loaded ??= loadProto('csi-proto/agent.proto').service(AGENT_SERVICE);
   return loaded;
 }
 

@@ -5,7 +5,6 @@ import type { ControllerDefinition } from '../gen/csi/v1/Controller.ts';
 import type { GroupControllerDefinition } from '../gen/csi/v1/GroupController.ts';
 import type { IdentityDefinition } from '../gen/csi/v1/Identity.ts';
 import type { NodeDefinition } from '../gen/csi/v1/Node.ts';
-import { CSI_PROTO } from '../gen/csi-proto.ts';
 import type { NodeOperations } from '../mounts/requests.ts';
 import { lockCalls, logCalls, measureCalls } from '../rpc/interceptors.ts';
 import { loadProto } from '../rpc/proto.ts';
@@ -48,6 +47,8 @@ import { nodeUnpublishVolume } from './node/node-unpublish-volume.ts';
 import { nodeUnstageVolume } from './node/node-unstage-volume.ts';
 import type { CsiOptions, NodeInfo } from './options.ts';
 import { QUIET_METHODS, SECRET_FIELDS } from './redaction.ts';
+
+export const CSI_PROTO = 'csi-proto/csi.proto';
 
 export interface ControllerParts {
   readonly volumes: VolumeService;

@@ -4,7 +4,6 @@ import type { ControllerDefinition } from '../gen/csi/v1/Controller.ts';
 import type { GroupControllerDefinition } from '../gen/csi/v1/GroupController.ts';
 import type { IdentityDefinition } from '../gen/csi/v1/Identity.ts';
 import type { NodeDefinition } from '../gen/csi/v1/Node.ts';
-import { CSI_PROTO } from '../gen/csi-proto.ts';
 import { connect, type RpcChannel, type RpcClient } from '../rpc/client.ts';
 import { loadProto } from '../rpc/proto.ts';
 
@@ -25,7 +24,7 @@ const FIRST_PAUSE_MS = 100;
 
 /** @throws DriverError unavailable when nobody answers, invalid-argument when it is no endpoint */
 export async function connectCsi(endpoint: string): Promise<CsiClient> {
-  const proto = loadProto(CSI_PROTO);
+  const proto = loadProto('csi-proto/csi.proto');
   const channel = connect(endpoint);
   try {
     await waitUntilReady(channel, READY_MS);
@@ -49,7 +48,7 @@ export async function connectCsi(endpoint: string): Promise<CsiClient> {
 export async function waitUntilReady(channel: RpcChannel, limitMs: number): Promise<void> {
   const deadline = performance.now() + limitMs;
   await channel.waitForReady(limitMs);
-  const identity = channel.client<IdentityDefinition>(loadProto(CSI_PROTO).service('csi.v1.Identity'));
+  const identity = channel.client<IdentityDefinition>(loadProto('csi-proto/csi.proto').service('csi.v1.Identity'));
   while ((await identity.Probe({}, { timeoutMs: limitMs })).ready?.value === false) {
     if (performance.now() > deadline) throw new DriverError('unavailable', 'the driver is still starting');
     await sleep(PROBE_PAUSE_MS);

@@ -1,77 +1,49 @@
-import type { INamespace, Method, Type } from 'protobufjs';
-import protobuf from 'protobufjs/light.js';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { loadSync, type PackageDefinition, type ServiceDefinition } from '@grpc/proto-loader';
 import { DriverError } from '../core/errors.ts';
 
-/** One RPC, as gRPC wants it. */
-export interface LoadedMethod {
-  /** `/csi.v1.Identity/Probe` */
-  readonly path: string;
-  readonly requestStream: boolean;
-  readonly responseStream: boolean;
-  readonly requestSerialize: (message: object) => Buffer;
-  readonly requestDeserialize: (bytes: Buffer) => object;
-  readonly responseSerialize: (message: object) => Buffer;
-  readonly responseDeserialize: (bytes: Buffer) => object;
-}
-
-/** One service of a .proto file. */
-export type LoadedService = Readonly<Record<string, LoadedMethod>>;
+/** One service of a .proto file, as gRPC wants it. */
+export type LoadedService = ServiceDefinition;
 
 export interface LoadedProto {
-  /** @param name with its package: `csi.v1.Controller` @throws DriverError internal when there is none */
+  /** @param name with its package: `csi.v1.Controller` */
   service(name: string): LoadedService;
 }
 
-/** As the types in `gen` are generated. */
-const MESSAGES = { longs: String, enums: String, defaults: true, oneofs: true } as const;
-
-/** A connection to each of many agents needs the same. */
-const loaded = new Map<INamespace, LoadedProto>();
+/** Parsed once: it is a tenth of the start. */
+const loaded = new Map<string, PackageDefinition>();
 
 /**
- * The services of a .proto file of this package. The code that reads and writes a message is made at its first use: most
- * messages are never used in a process.
+ * Loads a .proto file of this package.
  *
  * 64-bit numbers and enums arrive as strings, absent fields with their defaults (absent messages as null), bytes as
  * Buffer. A value of an enum that is unknown arrives as a number.
- * @param file as `npm run gen` has written it to `gen`
+ * @param file relative to the root of the package: `csi-proto/csi.proto`
+ * @throws DriverError internal when the package is not whole
  */
-export function loadProto(file: INamespace): LoadedProto {
-  const proto = loaded.get(file) ?? load(file);
-  loaded.set(file, proto);
-  return proto;
+export function loadProto(file: string): LoadedProto {
+  const definition = loaded.get(file) ?? parse(file);
+  loaded.set(file, definition);
+  return { service: (name) => pick(definition, name, file) };
 }
 
-function load(file: INamespace): LoadedProto {
-  const root = protobuf.Root.fromJSON(file);
-  return {
-    service: (name) => {
-      const service = root.lookup(name);
-      if (!(service instanceof protobuf.Service)) throw new DriverError('internal', `there is no service ${name}`);
-      return Object.fromEntries(service.methodsArray.map((method) => [method.name, loadMethod(name, method)]));
-    },
-  };
+function parse(file: string): PackageDefinition {
+  return loadSync(findInPackage(file), { longs: String, enums: String, bytes: Buffer, defaults: true, oneofs: true });
 }
 
-function loadMethod(service: string, { name, requestStream, responseStream, ...types }: Method): LoadedMethod {
-  const { resolvedRequestType: request, resolvedResponseType: response } = types;
-  if (!request || !response) throw new DriverError('internal', `${service}/${name} has messages that there are not`);
-  return {
-    path: `/${service}/${name}`,
-    requestStream: requestStream ?? false,
-    responseStream: responseStream ?? false,
-    requestSerialize: writerOf(request),
-    requestDeserialize: readerOf(request),
-    responseSerialize: writerOf(response),
-    responseDeserialize: readerOf(response),
-  };
+function pick(definition: PackageDefinition, name: string, file: string): LoadedService {
+  const found = definition[name];
+  // Messages and enums are in the same table; only they have a format.
+  if (!found || 'format' in found) throw new DriverError('internal', `${file} has no service ${name}`);
+  return found as LoadedService;
 }
 
-function writerOf(type: Type): (message: object) => Buffer {
-  // protobufjs writes to Buffers where there are any, whatever its types say.
-  return (message) => type.encode(type.fromObject(message)).finish() as Buffer;
-}
-
-function readerOf(type: Type): (bytes: Buffer) => object {
-  return (bytes) => type.toObject(type.decode(bytes), MESSAGES);
+/** Sources run from src/, the build from dist/src/: the root is the nearest folder above that has the file. */
+function findInPackage(file: string): string {
+  for (let folder = import.meta.dirname; ; folder = dirname(folder)) {
+    const candidate = join(folder, file);
+    if (existsSync(candidate)) return candidate;
+    if (folder === dirname(folder)) throw new DriverError('internal', `${file} is missing from the package`);
+  }
 }

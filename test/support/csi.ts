@@ -1,10 +1,10 @@
 /** The driver's services as a test calls them. */
 import type { DriverError } from '../../src/core/errors.ts';
+import { CSI_PROTO } from '../../src/csi/services.ts';
 import type { ControllerDefinition } from '../../src/gen/csi/v1/Controller.ts';
 import type { GroupControllerDefinition } from '../../src/gen/csi/v1/GroupController.ts';
 import type { IdentityDefinition } from '../../src/gen/csi/v1/Identity.ts';
 import type { NodeDefinition } from '../../src/gen/csi/v1/Node.ts';
-import { CSI_PROTO } from '../../src/gen/csi-proto.ts';
 import { waitUntilReady } from '../../src/prove/csi-client.ts';
 import { type CallOptions, connect, type RpcClient } from '../../src/rpc/client.ts';
 import { loadProto } from '../../src/rpc/proto.ts';

@@ -14,7 +14,7 @@ const node = (...args: string[]) => execFileSync(process.execPath, args, { cwd: 
 
 beforeAll(() => {
   cpSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
-  symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+  for (const name of ['node_modules', 'csi-proto']) symlinkSync(path.join(ROOT, name), path.join(folder, name));
   node(path.join(ROOT, 'scripts/build.ts'), dist);
 });
 

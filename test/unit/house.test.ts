@@ -15,7 +15,6 @@ const OWNERS: Readonly<Record<string, string>> = {
   'node:child_process': 'host',
   '@grpc/grpc-js': 'rpc',
   '@grpc/proto-loader': 'rpc',
-  protobufjs: 'rpc',
   pino: 'obs',
   'prom-client': 'obs',
   commander: 'app',

@@ -1,6 +1,8 @@
 /** The requests of every RPC, field by field, as its .proto has them: no field can be forgotten. */
 import path from 'node:path';
-import { loadSync, type PackageDefinition, type ServiceDefinition } from '@grpc/proto-loader';
+import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import { CSI_PROTO } from '../../../src/csi/services.ts';
+import type { LoadedService } from '../../../src/rpc/proto.ts';
 import { ROOT } from '../../support/command.ts';
 
 export interface Field {
@@ -57,8 +59,8 @@ export class Schema {
   }
 
   /** What a client of this schema is made of. */
-  serviceOf(name: string): ServiceDefinition {
-    return this.#definition[`${this.#package}.${name}`] as ServiceDefinition;
+  serviceOf(name: string): LoadedService {
+    return this.#definition[`${this.#package}.${name}`] as LoadedService;
   }
 
   rpcsOf(service: string): readonly Rpc[] {
@@ -91,9 +93,9 @@ export class Schema {
   }
 }
 
-const csi = new Schema('csi-proto/csi.proto', 'csi.v1');
+const csi = new Schema(CSI_PROTO, 'csi.v1');
 
-export function serviceOf(name: string): ServiceDefinition {
+export function serviceOf(name: string): LoadedService {
   return csi.serviceOf(name);
 }
 

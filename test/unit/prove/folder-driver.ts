@@ -11,7 +11,6 @@ import type { ControllerDefinition } from '../../../src/gen/csi/v1/Controller.ts
 import type { GroupControllerDefinition } from '../../../src/gen/csi/v1/GroupController.ts';
 import type { IdentityDefinition } from '../../../src/gen/csi/v1/Identity.ts';
 import type { NodeDefinition } from '../../../src/gen/csi/v1/Node.ts';
-import { CSI_PROTO } from '../../../src/gen/csi-proto.ts';
 import { parseAddress } from '../../../src/rpc/address.ts';
 import { loadProto } from '../../../src/rpc/proto.ts';
 import { bindService, type RpcServer, serve } from '../../../src/rpc/server.ts';
@@ -55,7 +54,7 @@ export class FolderDriver implements AsyncDisposable {
     const driver = new FolderDriver(folder, options);
     await mkdir(join(folder, 'volumes'), { recursive: true });
     await mkdir(join(folder, 'snapshots'), { recursive: true });
-    const proto = loadProto(CSI_PROTO);
+    const proto = loadProto('csi-proto/csi.proto');
     const bind = <D>(name: string, handlers: Handlers<D>) => bindService(name, proto.service(name), handlers);
     driver.#server = await serve({
       address: parseAddress('endpoint', driver.endpoint),

@@ -8,7 +8,6 @@ import { expect, test } from '@jest/globals';
 import { DriverError } from '../../../src/core/errors.ts';
 import { KeyedLocks } from '../../../src/core/locks.ts';
 import type { ControllerDefinition } from '../../../src/gen/csi/v1/Controller.ts';
-import { CSI_PROTO } from '../../../src/gen/csi-proto.ts';
 import { parseAddress } from '../../../src/rpc/address.ts';
 import { connect } from '../../../src/rpc/client.ts';
 import { lockCalls, logCalls, measureCalls } from '../../../src/rpc/interceptors.ts';
@@ -18,7 +17,7 @@ import type { CallContext, Handlers, Interceptor } from '../../../src/rpc/types.
 import { MemoryLogger, MemoryMetrics, temporaryFolder } from '../support/rpc.ts';
 
 const NAME = 'csi.v1.Controller';
-const service = loadProto(CSI_PROTO).service(NAME);
+const service = loadProto('csi-proto/csi.proto').service(NAME);
 
 async function start(
   folder: string,

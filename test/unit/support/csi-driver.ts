@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import type { CsiOptions, NodeInfo } from '../../../src/csi/options.ts';
-import { csiInterceptors, csiServices, startingServices } from '../../../src/csi/services.ts';
+import { CSI_PROTO, csiInterceptors, csiServices, startingServices } from '../../../src/csi/services.ts';
 import { RoundCoordinator } from '../../../src/fence/coordinator.ts';
 import type { ControllerDefinition } from '../../../src/gen/csi/v1/Controller.ts';
 import type { GroupControllerDefinition } from '../../../src/gen/csi/v1/GroupController.ts';
 import type { IdentityDefinition } from '../../../src/gen/csi/v1/Identity.ts';
 import type { NodeDefinition } from '../../../src/gen/csi/v1/Node.ts';
-import { CSI_PROTO } from '../../../src/gen/csi-proto.ts';
 import { connect, type RpcChannel, type RpcClient } from '../../../src/rpc/client.ts';
 import { loadProto } from '../../../src/rpc/proto.ts';
 import { serve } from '../../../src/rpc/server.ts';

@@ -5,7 +5,6 @@ import type { Snapshot } from '../../../src/core/snapshot.ts';
 import type { Volume } from '../../../src/core/volume.ts';
 import { renderSnapshot } from '../../../src/csi/render/snapshot.ts';
 import { RoundCoordinator } from '../../../src/fence/coordinator.ts';
-import { CSI_PROTO } from '../../../src/gen/csi-proto.ts';
 import { loadProto } from '../../../src/rpc/proto.ts';
 import { MAX_PAGE_ENTRIES } from '../../../src/volumes/list-pages.ts';
 import { ASKED_AT_A_TIME } from '../../../src/volumes/nodes.ts';
@@ -187,7 +186,7 @@ describe('the longest page', () => {
       groupId: groupId(node, 'g'),
     };
     const entry = { snapshot: renderSnapshot(snapshot, { snapshotTopology: true }) };
-    const response = loadProto(CSI_PROTO).service('csi.v1.Controller').ListSnapshots?.responseSerialize;
+    const response = loadProto('csi-proto/csi.proto').service('csi.v1.Controller').ListSnapshots?.responseSerialize;
     const bytes = response?.({ entries: Array.from({ length: MAX_PAGE_ENTRIES }, () => entry) }).length;
     expect(bytes).toBeLessThan(4 * 1024 * 1024);
   });
