@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { DriverError } from '../core/errors.ts';
-import type { Volume, VolumeSpec } from '../core/volume.ts';
+import { isMadeFor, type Volume, type VolumeSpec } from '../core/volume.ts';
 
 /** @throws DriverError already-exists when the volume was made as something else */
 export function sameVolume(present: Volume, spec: VolumeSpec): Volume {
@@ -11,6 +11,6 @@ export function sameVolume(present: Volume, spec: VolumeSpec): Volume {
     { ...source },
     { ...parameters },
   ];
-  if (isDeepStrictEqual(asked(present), asked(spec))) return present;
+  if (isMadeFor(present, spec.accessType) && isDeepStrictEqual(asked(present), asked(spec))) return present;
   throw new DriverError('already-exists', `volume ${present.id} exists, and was made as something else`);
 }
