@@ -9,7 +9,7 @@ export const AGENT_SERVICE = 'cofferdam.agent.v1.Agent';
 export type AgentStreams = 'ListVolumes' | 'ListSnapshots' | 'SealedParts';
 
 /** Raise `minor` when something is added to agent.proto; nothing else may ever be done to it. */
-export const API = { major: 1, minor: 1 } as const;
+export const API = { major: 1, minor: 2 } as const;
 
 let loaded: LoadedService | undefined;
 

@@ -2,7 +2,6 @@
  * What all backends with an index in memory have in common: looking up, comparing, and promising space. A backend brings
  * the parts that know its pool.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { AttachedDevice, Backend, FenceTarget, SnapshotFilter, VolumeLimits } from '../core/backend.ts';
 import { type Bytes, maxBytes } from '../core/bytes.ts';
 import { assertPromisable, type PoolCapacity } from '../core/capacity.ts';
@@ -12,8 +11,10 @@ import type { Page, PageRequest } from '../core/paging.ts';
 import type { MemberEvidence, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Content, Volume, VolumeSpec } from '../core/volume.ts';
+import { Deletions } from './deletions.ts';
 import { noSpaceIsExhausted } from './no-space.ts';
 import type { PoolIndex } from './pool-index.ts';
+import { sameVolume } from './same-volume.ts';
 
 /** Every part keeps the index in step with the pool: the pool first, then the index. */
 export interface PoolParts {
@@ -38,6 +39,7 @@ export interface PoolParts {
     seal(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void>;
     commit(token: RoundToken): Promise<CutRecord>;
     abort(token: RoundToken): Promise<void>;
+    /** Again, after it has failed: removes what there still is of it. */
     delete(record: CutRecord): Promise<void>;
   };
   /** What the pool has and can promise when so much is promised. */
@@ -54,6 +56,7 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   readonly minVolumeBytes: Bytes;
   readonly maxVolumeBytes: Bytes;
   readonly #parts: PoolParts;
+  readonly #deletions: Deletions;
   /** Promised to calls that have not written their record yet. */
   #pendingBytes: Bytes = 0n;
   /** Space promised to cuts, by what gives it back, until they are sealed: from then on their record counts. */
@@ -61,6 +64,7 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
 
   protected constructor(parts: PoolParts, limits: VolumeLimits) {
     this.#parts = parts;
+    this.#deletions = new Deletions(parts.index, (record) => parts.cuts.delete(record));
     this.sizeGranularity = limits.sizeGranularity;
     this.minVolumeBytes = limits.minVolumeBytes;
     this.maxVolumeBytes = limits.maxVolumeBytes;
@@ -127,6 +131,10 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
   }
 
   async prepareCut(plan: RoundPlan, signal: AbortSignal): Promise<void> {
+    // Nobody asks for the deletion of what was there before once there is another of this name.
+    for (const id of plan.group ? [plan.group.id] : plan.members.map(({ snapshotId }) => snapshotId)) {
+      await this.#deletions.finish(id);
+    }
     let held: Bytes = 0n;
     for (const { volumeId } of plan.members) {
       if (!this.#parts.index.volumes.get(volumeId)) throw notFound('volume', volumeId);
@@ -189,12 +197,14 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
         `snapshot ${id} belongs to group ${record.group.id}: delete the group`,
       );
     }
-    if (record) await this.#parts.cuts.delete(record);
+    if (record) await this.#deletions.delete(record);
+    else await this.#deletions.finish(id);
   }
 
   async deleteGroup(id: GroupId): Promise<void> {
     const record = this.#parts.index.cutOfGroup(id);
-    if (record?.group?.id === id) await this.#parts.cuts.delete(record);
+    if (record?.group?.id === id) await this.#deletions.delete(record);
+    else await this.#deletions.finish(id);
   }
 
   #volume(id: VolumeId): Volume {
@@ -232,17 +242,4 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
       this.#pendingBytes -= bytes;
     };
   }
-}
-
-/** @throws DriverError already-exists when the volume was made as something else */
-function sameVolume(present: Volume, spec: VolumeSpec): Volume {
-  // Copied: two maps of the same content may come from different makers.
-  const asked = ({ name, capacityBytes, source, parameters }: VolumeSpec) => [
-    name,
-    capacityBytes,
-    { ...source },
-    { ...parameters },
-  ];
-  if (isDeepStrictEqual(asked(present), asked(spec))) return present;
-  throw new DriverError('already-exists', `volume ${present.id} exists, and was made as something else`);
 }

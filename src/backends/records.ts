@@ -6,7 +6,7 @@ import { DriverError, messageOf } from '../core/errors.ts';
 import { parseId } from '../core/ids.ts';
 import type { RoundToken } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
-import type { Volume } from '../core/volume.ts';
+import { ACCESS_TYPES, type Volume } from '../core/volume.ts';
 
 const FORMAT = 1;
 
@@ -28,6 +28,7 @@ export function decodeVolume(text: string, place: string, local: string): Volume
     demand(parseId(volume.id)?.local === local, 'the id of another place');
     demand(isObject(volume.content), 'content');
     demand(isObject(volume.parameters), 'parameters');
+    demand(volume.accessType === undefined || ACCESS_TYPES.includes(volume.accessType), 'access type');
     return { ...volume, capacityBytes: bytes(volume.capacityBytes) };
   });
 }

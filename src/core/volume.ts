@@ -31,6 +31,10 @@ export type Content =
   | { readonly kind: 'filesystem'; readonly fsType: FsType; readonly identity: 'own' | 'copied' }
   | { readonly kind: 'raw' };
 
+/** What a volume is handed out as: a filesystem on a folder, or a block device. */
+export const ACCESS_TYPES = ['mount', 'block'] as const;
+export type AccessType = (typeof ACCESS_TYPES)[number];
+
 export type ContentSource =
   | { readonly kind: 'snapshot'; readonly id: SnapshotId }
   | { readonly kind: 'volume'; readonly id: VolumeId };
@@ -42,6 +46,8 @@ export interface Volume {
   readonly node: NodeName;
   readonly capacityBytes: Bytes;
   readonly content: Content;
+  /** What it was made for. Absent: made by a release that did not write it down. */
+  readonly accessType?: AccessType;
   readonly source?: ContentSource;
   /** StorageClass parameters and the like, as given. */
   readonly parameters: Readonly<Record<string, string>>;
@@ -54,8 +60,14 @@ export interface VolumeSpec {
   readonly id: VolumeId;
   readonly name: string;
   readonly capacityBytes: Bytes;
+  readonly accessType?: AccessType;
   readonly source?: ContentSource;
   readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** Whether a volume was made for this; where it is not known, it may have been. */
+export function isMadeFor({ accessType }: Pick<Volume, 'accessType'>, wanted: AccessType | undefined): boolean {
+  return accessType === undefined || wanted === undefined || accessType === wanted;
 }
 
 /** Names one attempt at creating a volume that may be made on several nodes. 16 hexadecimal digits. */

@@ -3,9 +3,9 @@
  * the home of its group is asked what is decided, and the part follows.
  */
 import { DriverError } from '../core/errors.ts';
-import { type GroupId, type NodeName, nodeOf } from '../core/ids.ts';
+import { type GroupId, memberSnapshotId, type NodeName, nodeOf } from '../core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
-import type { Decision, SealedPart } from '../core/round.ts';
+import type { Decision, GroupIntent, SealedPart } from '../core/round.ts';
 
 export interface ResolverObserver {
   settled(node: NodeName, part: SealedPart, decision: Decision): void;
@@ -58,10 +58,23 @@ export class Resolver {
   }
 
   async #settle(agent: NodeAgent, { token, group }: SealedPart, signal: AbortSignal): Promise<Decision> {
-    const home = this.#directory.agent(nodeOf('group', group.id) ?? '');
-    const decision = await home.settle(token, signal);
+    const home = nodeOf('group', group.id) ?? '';
+    if (!this.#directory.has(home)) throw homeless(group);
+    const decision = await this.#directory.agent(home).settle(token, signal);
     if (decision === 'committed') await agent.commit(token, signal);
     if (decision === 'aborted') await agent.abort(token, signal);
     return decision;
   }
+}
+
+/** It may come back having decided, so the part stays; nobody sees it, so this says how it can be deleted. */
+function homeless({ id, name, volumeIds }: GroupIntent): DriverError {
+  const snapshotIds = volumeIds
+    .map((volume) => memberSnapshotId(nodeOf('volume', volume) ?? '', name, volume))
+    .join(', ');
+  return new DriverError(
+    'failed-precondition',
+    `a part of ${id} waits for its home, which is no longer on the list of nodes, to say whether it was committed; ` +
+      `DeleteVolumeGroupSnapshot of it with snapshot_ids ${snapshotIds} gives it up`,
+  );
 }

@@ -1,6 +1,12 @@
 import { open, rm, stat } from 'node:fs/promises';
 import type { Bytes } from '../core/bytes.ts';
-import { DriverError } from '../core/errors.ts';
+import { DriverError, isErrno } from '../core/errors.ts';
+import { libcFunction } from './libc.ts';
+
+// unistd.h
+const SEEK_DATA = 3;
+
+const seek = libcFunction('lseek', 'int64_t lseek(int fd, int64_t offset, int whence)');
 
 /**
  * Makes a new file of `bytes` zeros that takes no space. Not synced.
@@ -23,6 +29,30 @@ export async function growSparseFile(path: string, bytes: Bytes): Promise<Bytes>
   if (size >= bytes) return size;
   await file.truncate(length(bytes));
   return bytes;
+}
+
+/**
+ * Makes a file at most `bytes` long, unless there is data past that. Not synced.
+ * @returns false when there is: the file is as it was
+ */
+export async function cutEmptyTail(path: string, bytes: Bytes): Promise<boolean> {
+  await using file = await open(path, 'r+');
+  const { size } = await file.stat({ bigint: true });
+  if (size <= bytes) return true;
+  if (await hasDataFrom(file.fd, bytes)) return false;
+  await file.truncate(length(bytes));
+  return true;
+}
+
+async function hasDataFrom(fd: number, offset: Bytes): Promise<boolean> {
+  try {
+    await seek(fd, offset, SEEK_DATA);
+    return true;
+  } catch (error) {
+    // lseek(2): no data from there to the end.
+    if (isErrno(error, 'ENXIO')) return false;
+    throw error;
+  }
 }
 
 /** Space that a file really takes, in bytes; blocks shared with its clones count in each. */

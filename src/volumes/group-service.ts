@@ -72,7 +72,10 @@ export class GroupService {
       return await deleteWithoutHome(this.#directory, request, signal);
     }
     const existing = await this.#find(id, signal);
-    if (existing?.group.id !== id) return;
+    if (existing?.group.id !== id) {
+      // Not found, and yet an earlier deletion may not have been finished.
+      return await agentOf(this.#directory, 'group', id)?.deleteGroup(id, signal);
+    }
     confirmMembers(existing.group, snapshotIds);
     // The home's last: as long as it is there, a retry finds the rest.
     // What was on a node that there is no more went with it.

@@ -1,7 +1,7 @@
 import type { Bytes } from '../core/bytes.ts';
 import type { GroupId, NodeName, SnapshotId, VolumeId } from '../core/ids.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import type { ContentSource, FsType } from '../core/volume.ts';
+import type { AccessType, ContentSource, FsType } from '../core/volume.ts';
 
 /** Bytes; both ends may be absent, and `limitBytes >= requiredBytes > 0` holds once parsed. */
 export interface CapacityRange {
@@ -20,6 +20,7 @@ export interface CreateVolumeRequest {
   readonly range: CapacityRange;
   readonly source?: ContentSource;
   readonly placement: Placement;
+  readonly accessType?: AccessType;
   /** What the volume will be mounted as; absent for a block volume, and where the caller doesn't care. */
   readonly fsType?: FsType;
   readonly parameters: Readonly<Record<string, string>>;

@@ -1,5 +1,5 @@
 import { DriverError } from '../core/errors.ts';
-import type { ContentSource, Volume } from '../core/volume.ts';
+import { type ContentSource, isMadeFor, type Volume } from '../core/volume.ts';
 import { askTheSame } from './parameters.ts';
 import { isAllowedOn } from './placement.ts';
 import type { CreateVolumeRequest } from './requests.ts';
@@ -30,6 +30,9 @@ function differenceOf(volume: Volume, request: CreateVolumeRequest): string | un
   if (!askTheSame(volume.parameters, request.parameters)) return 'was made with other parameters';
   if (!isAllowedOn(request.placement, volume.node)) {
     return `is on node ${volume.node}, which accessibility_requirements do not allow`;
+  }
+  if (!isMadeFor(volume, request.accessType)) {
+    return `was made as a ${volume.accessType} volume (asked for: ${request.accessType})`;
   }
   if (request.fsType && 'fsType' in content && content.fsType !== request.fsType) {
     return `holds ${content.fsType} (asked for: ${request.fsType})`;

@@ -52,14 +52,14 @@ export class SnapshotService {
   async delete(id: SnapshotId, signal: AbortSignal): Promise<void> {
     const agent = agentOf(this.#directory, 'snapshot', id);
     const snapshot = await agent?.getSnapshot(id, signal);
-    if (!agent || !snapshot) return;
-    if (snapshot.groupId !== undefined) {
+    if (snapshot?.groupId !== undefined) {
       throw invalidArgument(
         'snapshot_id',
         `${id} is part of group snapshot ${snapshot.groupId}, which is deleted as a whole`,
       );
     }
-    await agent.deleteSnapshot(id, signal);
+    // Also of what can't be found: an earlier deletion may not have been finished.
+    await agent?.deleteSnapshot(id, signal);
   }
 
   /** @throws DriverError not-found */

@@ -153,9 +153,10 @@ export class VolumeService {
     const refusals: DriverError[] = [];
     for (const node of nodes) {
       const agent = this.#directory.agent(node);
-      const { name, range, source, parameters, fsType } = request;
+      const { name, range, source, parameters, fsType, accessType } = request;
       const capacityBytes = sizeOfNewVolume(range, limitsFor(await agent.limits(signal), fsType), sourceBytes);
-      const spec = { id: volumeId(node, name), name, capacityBytes, ...(source && { source }), parameters };
+      const optional = { ...(source && { source }), ...(accessType && { accessType }) };
+      const spec = { id: volumeId(node, name), name, capacityBytes, ...optional, parameters };
       try {
         return await agent.createVolume({ ...spec, ...(claim !== undefined && { claim }) }, signal);
       } catch (error) {

@@ -3,6 +3,7 @@ import { describe } from '@jest/globals';
 import { capacityContract } from './backend-capacity.ts';
 import { copyContract } from './backend-copies.ts';
 import { cutContract } from './backend-cuts.ts';
+import { deletionContract } from './backend-deletions.ts';
 import { deviceContract } from './backend-devices.ts';
 import { volumeContract } from './backend-volumes.ts';
 import type { MakePool } from './contract.ts';
@@ -12,6 +13,7 @@ export function backendContract(name: string, makePool: MakePool): void {
     describe('volumes', () => volumeContract(makePool));
     describe('devices', () => deviceContract(makePool));
     describe('cuts', () => cutContract(makePool));
+    describe('the deletion', () => deletionContract(makePool));
     describe('copies', () => copyContract(makePool));
     describe('capacity', () => capacityContract(makePool));
   });

@@ -14,6 +14,7 @@ import {
 import { type MemberEvidence, newToken, nodesOfGroup, type RoundPlan } from '../../src/core/round.ts';
 import type { CutRecord } from '../../src/core/snapshot.ts';
 import type { ContentSource, VolumeSpec } from '../../src/core/volume.ts';
+import type { LogLines } from '../support/rig.ts';
 
 export interface PoolOptions {
   /** 2 GiB unless told. */
@@ -26,6 +27,8 @@ export interface PoolOptions {
 
 /** A real pool. Disposing of it leaves nothing mounted or attached, whatever the backend's instances did. */
 export interface ContractPool extends AsyncDisposable {
+  /** Of all instances. */
+  readonly log: LogLines;
   /** Opens the pool; again: as after a crash, with the earlier instance dropped and never closed. */
   open(): Promise<Backend>;
 }

@@ -9,8 +9,10 @@ import { NODE } from './contract.ts';
 backendContract('loop', async ({ sizeBytes = 2n * GiB, overcommitRatio = 100, reservePercent = 0 } = {}) => {
   const scratch = await Scratch.open();
   const options = { dataDir: scratch.path('data'), poolBytes: sizeBytes, node: NODE, overcommitRatio, reservePercent };
+  const log = new LogLines();
   return {
-    open: () => LoopBackend.open(options, systemClock, new LogLines()),
+    log,
+    open: () => LoopBackend.open(options, systemClock, log),
     [Symbol.asyncDispose]: () => scratch[Symbol.asyncDispose](),
   };
 });

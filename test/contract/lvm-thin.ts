@@ -25,9 +25,11 @@ backendContract('lvm-thin', async ({ sizeBytes = 2n * GiB, overcommitRatio = 100
     overcommitRatio,
     reservePercent,
   };
+  const log = new LogLines();
   return {
+    log,
     open: async () => {
-      const backend = await LvmThinBackend.open(options, systemClock, new LogLines());
+      const backend = await LvmThinBackend.open(options, systemClock, log);
       opened.push(backend);
       return backend;
     },

@@ -20,12 +20,7 @@ const SCENARIOS: readonly Scenario[] = [...VOLUME_SCENARIOS, ...SNAPSHOT_SCENARI
 /** The round is decided by then: its coordinator finds out, and finishes it. */
 const OVERCOME = new Set(['snapshot.committed', 'coordinator.decided']);
 
-const LEAVES_TO_THE_NEXT_START = new Set([
-  'journal.remove',
-  'round.abort',
-  'snapshot.delete.unrecorded',
-  'trash.remove',
-]);
+const LEAVES_TO_THE_NEXT_START = new Set(['journal.remove', 'round.abort', 'trash.remove']);
 
 /** The code of the call that passes the point; `ok` where its failure is nobody's concern. */
 async function failAt(world: World, scenario: Scenario, point: string, errno: string): Promise<string> {

@@ -1,6 +1,6 @@
 import { invalidArgument } from '../../core/errors.ts';
 import type { NodeName } from '../../core/ids.ts';
-import type { NewVolume, Volume } from '../../core/volume.ts';
+import { ACCESS_TYPES, type AccessType, type NewVolume, type Volume } from '../../core/volume.ts';
 import type {
   CreateVolumeRequest,
   CreateVolumeRequest__Output,
@@ -11,7 +11,7 @@ import { readContent, readSource, writeContent, writeSource } from './content.ts
 import { readIdOn, readMap, readName, readNode, readSize, readToken, required } from './fields.ts';
 
 export function writeVolume(volume: Volume): Wire<WireVolume> {
-  const { id, name, node, parameters, source } = volume;
+  const { id, name, node, parameters, source, accessType } = volume;
   return {
     id,
     name,
@@ -21,18 +21,20 @@ export function writeVolume(volume: Volume): Wire<WireVolume> {
     ...(source && { source: writeSource(source) }),
     parameters,
     createdAtMs: String(volume.createdAt),
+    ...(accessType && { accessType }),
   };
 }
 
 /** @throws DriverError invalid-argument for what is no volume of this node */
 export function readVolume(node: NodeName, field: string, wire: WireVolumeOutput | null): Volume {
-  const { id, name, source, content, parameters, ...sizes } = required(field, wire);
+  const { id, name, source, content, parameters, accessType, ...sizes } = required(field, wire);
   return {
     id: readIdOn(node, `${field}.id`, 'volume', id),
     name: readName(`${field}.name`, name),
     node: readNode(node, `${field}.node`, sizes.node),
     capacityBytes: readSize(`${field}.capacity_bytes`, sizes.capacityBytes),
     content: readContent(`${field}.content`, content),
+    ...(accessType !== undefined && { accessType: readAccessType(`${field}.access_type`, accessType) }),
     ...(source && { source: readSource(node, `${field}.source`, source) }),
     parameters: readMap(`${field}.parameters`, parameters),
     createdAt: Number(sizes.createdAtMs),
@@ -40,7 +42,7 @@ export function readVolume(node: NodeName, field: string, wire: WireVolumeOutput
 }
 
 export function writeNewVolume(volume: NewVolume): Wire<CreateVolumeRequest> {
-  const { id, name, capacityBytes, source, parameters, claim } = volume;
+  const { id, name, capacityBytes, source, parameters, claim, accessType } = volume;
   return {
     id,
     name,
@@ -48,6 +50,7 @@ export function writeNewVolume(volume: NewVolume): Wire<CreateVolumeRequest> {
     ...(source && { source: writeSource(source) }),
     parameters,
     ...(claim !== undefined && { claim }),
+    ...(accessType && { accessType }),
   };
 }
 
@@ -63,5 +66,12 @@ export function readNewVolume(node: NodeName, wire: CreateVolumeRequest__Output)
     ...(source && { source }),
     parameters: readMap('parameters', wire.parameters),
     ...(wire.claim !== undefined && { claim: readToken('claim', wire.claim) }),
+    ...(wire.accessType !== undefined && { accessType: readAccessType('access_type', wire.accessType) }),
   };
+}
+
+function readAccessType(field: string, value: string): AccessType {
+  const accessType = ACCESS_TYPES.find((each) => each === value);
+  if (!accessType) throw invalidArgument(field, `must be one of ${ACCESS_TYPES.join(', ')}`);
+  return accessType;
 }

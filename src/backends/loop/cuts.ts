@@ -156,16 +156,16 @@ export class Cuts {
     this.#store.removeSealed(token);
   }
 
-  /** Deletes a whole cut: a group, or the one snapshot of a CreateSnapshot. */
+  /** Deletes a whole cut: a group, or the one snapshot of a CreateSnapshot. Again: what there still is of it. */
   async delete(record: CutRecord): Promise<void> {
     await failpoint('snapshot.delete.start');
     const file = this.#record(record.token, COMMITTED);
     try {
-      await unlinkDurably(file);
+      if (this.#store.cut(record.token)) await unlinkDurably(file);
     } finally {
       // Also when it could not be synced: what is not on disk must not be in memory. The next call does not find it.
       if (!(await exists(file))) {
-        this.#store.removeCut(record);
+        if (this.#store.cut(record.token)) this.#store.removeCut(record);
         await failpoint('snapshot.delete.unrecorded');
         await this.#trash.discard(this.#layout.cut(record.token));
       }

@@ -18,6 +18,7 @@ import {
   resizeLoop,
 } from '../../host/loop.ts';
 import { type MountEntry, readMountTable } from '../../host/mount-table.ts';
+import { cutEmptyTail } from '../../host/sparse-file.ts';
 import type { Layout } from './layout.ts';
 
 /**
@@ -56,9 +57,13 @@ export class Devices {
     return device;
   }
 
-  async #attachNew({ id }: Volume, readOnly: boolean): Promise<AttachedLoop> {
+  async #attachNew({ id, capacityBytes }: Volume, readOnly: boolean): Promise<AttachedLoop> {
     const image = this.#layout.volumeImage(id);
     if (!(await exists(image))) throw notFound('volume', id);
+    // Longer than its record after an expansion that was not recorded: a filesystem would grow into what nobody has.
+    if (!(await cutEmptyTail(image, capacityBytes))) {
+      this.#log?.warn({ volume: id, image }, 'an image is longer than its volume, and has data there');
+    }
     return await attachLoop({ path: image, readOnly, blockSize: BLOCK_BYTES, directIo: true });
   }
 

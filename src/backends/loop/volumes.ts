@@ -3,7 +3,7 @@
  *
  *   create: image ─▶ sync ─▶ record (durable)      a crash before the record leaves an image that the sweep removes
  *   delete: record gone (durable) ─▶ image to the trash
- *   expand: image grown, synced ─▶ record ─▶ device
+ *   expand: image grown, synced ─▶ record ─▶ device    without the record, the next attachment cuts the image to its size
  */
 import { rm } from 'node:fs/promises';
 import type { Bytes } from '../../core/bytes.ts';

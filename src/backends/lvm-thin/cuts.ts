@@ -152,11 +152,13 @@ export class Cuts {
     this.#store.removeSealed(token);
   }
 
-  /** Deletes a whole cut: a group, or the one snapshot of a CreateSnapshot. */
+  /** Deletes a whole cut: a group, or the one snapshot of a CreateSnapshot. Again: what there still is of it. */
   async delete(record: CutRecord): Promise<void> {
     await failpoint('snapshot.delete.start');
-    await this.#tagLeader(record, ['--addtag', PENDING_TAG]);
-    this.#store.removeCut(record);
+    if (this.#store.cut(record.token)) {
+      await this.#tagLeader(record, ['--addtag', PENDING_TAG]);
+      this.#store.removeCut(record);
+    }
     await failpoint('snapshot.delete.unrecorded');
     await this.#remove(record.token);
   }

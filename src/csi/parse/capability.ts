@@ -1,6 +1,6 @@
 import type { Access, AccessMode, Capability } from '../../core/capability.ts';
 import { DriverError, type ErrorCode, invalidArgument } from '../../core/errors.ts';
-import { asFsType, FS_TYPES, type FsType } from '../../core/volume.ts';
+import { type AccessType, asFsType, FS_TYPES, type FsType } from '../../core/volume.ts';
 import type { VolumeCapability__Output } from '../../gen/csi/v1/VolumeCapability.ts';
 import { parseMountFlags } from './mount-flags.ts';
 
@@ -72,6 +72,11 @@ export function conflictOf(field: string, parsed: readonly ParsedCapability[]): 
 export function fsTypeOf(parsed: readonly ParsedCapability[]): FsType | undefined {
   const [fsType] = fsTypesOf(parsed.flatMap((each) => (each.kind === 'supported' ? [each.capability.access] : [])));
   return fsType;
+}
+
+/** What they all are of: `conflictOf` has found no other. */
+export function accessTypeOf(parsed: readonly ParsedCapability[]): AccessType | undefined {
+  return parsed.find((each) => each.kind === 'supported')?.capability.access.kind;
 }
 
 function fsTypesOf(accesses: readonly Access[]): ReadonlySet<FsType> {

@@ -3,7 +3,7 @@ import type { ContentSource } from '../../core/volume.ts';
 import type { CreateVolumeRequest__Output } from '../../gen/csi/v1/CreateVolumeRequest.ts';
 import type { VolumeContentSource__Output } from '../../gen/csi/v1/VolumeContentSource.ts';
 import type { CreateVolumeRequest } from '../../volumes/requests.ts';
-import { conflictOf, fsTypeOf, parseCapabilities } from './capability.ts';
+import { accessTypeOf, conflictOf, fsTypeOf, parseCapabilities } from './capability.ts';
 import { parseCapacityRange } from './capacity-range.ts';
 import { checkUnusedMaps, requiredId, requiredName } from './fields.ts';
 import { parseParameters, refuseMutableParameters } from './parameters.ts';
@@ -22,7 +22,9 @@ export function parseCreateVolume(wire: CreateVolumeRequest__Output): CreateVolu
   const placement = parsePlacement('accessibility_requirements', wire.accessibilityRequirements);
   checkUnusedMaps({ secrets: wire.secrets });
   const fsType = fsTypeOf(capabilities);
-  return { name, range, parameters, placement, ...(source && { source }), ...(fsType && { fsType }) };
+  const accessType = accessTypeOf(capabilities);
+  const optional = { ...(source && { source }), ...(accessType && { accessType }), ...(fsType && { fsType }) };
+  return { name, range, parameters, placement, ...optional };
 }
 
 function parseContentSource(field: string, wire: VolumeContentSource__Output | null): ContentSource | undefined {

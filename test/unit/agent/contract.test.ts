@@ -4,6 +4,7 @@ import { DriverError, type ErrorCode } from '../../../src/core/errors.ts';
 import { snapshotId, volumeId } from '../../../src/core/ids.ts';
 import type { NodeAgent } from '../../../src/core/node-agent.ts';
 import type { Page, PageRequest } from '../../../src/core/paging.ts';
+import { ACCESS_TYPES } from '../../../src/core/volume.ts';
 import { noSignal } from '../support/fake-agent.ts';
 import { startLink } from './support/link.ts';
 import {
@@ -48,6 +49,9 @@ const EXCHANGES: readonly Exchange[] = [
     return { method: 'createVolume' as const, args: [{ ...SPEC, source }], answer: volume({ source }) };
   }),
   { method: 'createVolume', args: [{ ...SPEC, claim: TOKEN }], answer: volume() },
+  ...ACCESS_TYPES.map((accessType) => {
+    return { method: 'createVolume' as const, args: [{ ...SPEC, accessType }], answer: volume({ accessType }) };
+  }),
   { method: 'claimVolume', args: [V1, TOKEN], answer: undefined },
   { method: 'claimVolume', args: [V1, TOKEN], answer: volume() },
   { method: 'confirmClaim', args: [V1, TOKEN], answer: undefined },

@@ -38,6 +38,8 @@ const EARLIER = edited(
   ['  rpc ClaimVolume(ClaimVolumeRequest) returns (ClaimVolumeResponse) {}\n', ''],
   ['  rpc ConfirmClaim(ConfirmClaimRequest) returns (ConfirmClaimResponse) {}\n', ''],
   ['  optional string claim = 6;\n', ''],
+  ['  optional string access_type = 7;\n', ''],
+  ['  optional string access_type = 9;\n', ''],
   ['returns (stream SealedPartsResponse)', 'returns (SealedPartsResponse)'],
   ['  optional bool fenced = 6;\n', ''],
 );

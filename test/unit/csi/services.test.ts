@@ -126,6 +126,17 @@ test('volumes, from creation to deletion', async () => {
   expect((await driver.controller.ListSnapshots({})).entries).toHaveLength(1);
 });
 
+test('a name is that of a volume to mount or of a block volume', async () => {
+  await using driver = await startCsiDriver();
+  const ask = (name: string, capability: object) =>
+    driver.controller.CreateVolume({ name, volumeCapabilities: [capability] });
+  await ask('mounted', MOUNT);
+  await ask('raw', BLOCK);
+  await expect(ask('mounted', BLOCK)).rejects.toMatchObject({ code: 'already-exists' });
+  await expect(ask('raw', MOUNT)).rejects.toMatchObject({ code: 'already-exists' });
+  expect((await ask('raw', BLOCK)).volume).toMatchObject({ volumeId: volumeId('node-a', 'raw') });
+});
+
 test('expansion: the node has work with a filesystem, none with a raw volume', async () => {
   await using driver = await startCsiDriver();
   const agent = driver.directory.agent('node-a');

@@ -1,9 +1,10 @@
 /** What a round left is settled by the home of its group. */
 import { describe, expect, test } from '@jest/globals';
-import { groupId, volumeId } from '../../../src/core/ids.ts';
+import { groupId, memberSnapshotId, volumeId } from '../../../src/core/ids.ts';
 import type { Decision, SealedPart } from '../../../src/core/round.ts';
 import type { CutRecord } from '../../../src/core/snapshot.ts';
 import { Resolver } from '../../../src/fence/resolver.ts';
+import { GroupService } from '../../../src/volumes/group-service.ts';
 import { FakeDirectory, noSignal } from '../support/fake-agent.ts';
 
 const GROUP = {
@@ -32,12 +33,17 @@ function setUp() {
 function watch() {
   const settled: [string, Decision][] = [];
   const failed: string[] = [];
+  const reasons: unknown[] = [];
   return {
     settled,
     failed,
+    reasons,
     observer: {
       settled: (node: string, _part: SealedPart, decision: Decision) => void settled.push([node, decision]),
-      failed: (node: string) => void failed.push(node),
+      failed: (node: string, reason: unknown) => {
+        failed.push(node);
+        reasons.push(reason);
+      },
     },
   };
 }
@@ -75,6 +81,23 @@ describe('parts of a round that nobody leads', () => {
     expect(settled.map(([, decision]) => decision)).toEqual(['pending', 'pending', 'pending']);
     expect(state()).toEqual(['sealed', 'sealed', 'sealed']);
   });
+});
+
+test('a part whose home has left the list of nodes stays, and it is said how it can be deleted', async () => {
+  const { resolver, state, directory } = setUp();
+  directory.gone.add('a');
+  const { settled, failed, reasons, observer } = watch();
+  await resolver.settleAll(observer, noSignal);
+  expect(settled).toEqual([]);
+  expect(failed).toEqual(['b', 'c']);
+  // Not `unavailable`, which is nothing to warn of.
+  const snapshotIds = GROUP.volumeIds.map((volume, i) => memberSnapshotId('abc'.charAt(i), 'g', volume));
+  const told = { code: 'failed-precondition', message: expect.stringContaining(snapshotIds.join(', ')) };
+  expect(reasons).toMatchObject([told, told]);
+  expect(state()).toEqual(['sealed', 'sealed', 'sealed']);
+  const groups = new GroupService(directory, { run: () => Promise.reject(new Error('no round')) });
+  await groups.delete({ id: GROUP.id, snapshotIds }, noSignal);
+  expect(state()).toEqual(['sealed', 'gone', 'gone']);
 });
 
 describe('before a new round of the group', () => {

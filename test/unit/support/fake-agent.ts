@@ -95,6 +95,7 @@ export class FakeAgent implements NodeAgent {
   }
 
   async deleteSnapshot(id: string): Promise<void> {
+    this.calls.push(`delete ${id}`);
     for (const [token, { group, snapshots }] of this.records) {
       if (!group && snapshots.some((snapshot) => snapshot.id === id)) this.records.delete(token);
     }

@@ -102,6 +102,14 @@ describe('snapshots', () => {
   });
 });
 
+test('what can not be found is deleted all the same: its node may not have finished that', async () => {
+  const { directory, snapshots, groups } = setUp('a', 'b');
+  await snapshots.delete(snapshotId('a', 's'), noSignal);
+  await groups.delete({ id: groupId('b', 'g'), snapshotIds: [] }, noSignal);
+  expect(directory.agent('a').calls).toEqual([`delete ${snapshotId('a', 's')}`]);
+  expect(directory.agent('b').calls).toEqual([`delete ${groupId('b', 'g')}`]);
+});
+
 describe('groups', () => {
   const ask = (volumeIds: readonly string[], rest: Partial<CreateGroupRequest> = {}): CreateGroupRequest => ({
     name: 'g',

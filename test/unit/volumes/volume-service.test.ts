@@ -51,6 +51,20 @@ describe('create', () => {
     await expect(volumes.create(ask(difference), noSignal)).rejects.toMatchObject({ code: 'already-exists' });
   });
 
+  test('a volume for one access type is none for the other; where it is not known, it may be for both', async () => {
+    const { volumes } = setUp();
+    const types = ['mount', 'block'] as const;
+    for (const accessType of types) await volumes.create(ask({ name: accessType, accessType }), noSignal);
+    for (const [i, name] of types.entries()) {
+      await expect(volumes.create(ask({ name, accessType: types[1 - i] ?? 'mount' }), noSignal)).rejects.toMatchObject({
+        code: 'already-exists',
+        message: `a volume named "${name}" exists, and was made as a ${name} volume (asked for: ${types[1 - i]})`,
+      });
+    }
+    const old = await volumes.create(ask({ name: 'old' }), noSignal);
+    for (const accessType of types) expect(await volumes.create(ask({ name: 'old', accessType }), noSignal)).toBe(old);
+  });
+
   test('only nodes where it may be are asked: a name is one volume on each of them', async () => {
     const { volumes, directory } = setUp('a', 'b');
     const onA = await volumes.create(ask({ placement: { requisite: ['a'], preferred: [] } }), noSignal);
