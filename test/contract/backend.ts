@@ -4,6 +4,7 @@ import { capacityContract } from './backend-capacity.ts';
 import { copyContract } from './backend-copies.ts';
 import { cutContract } from './backend-cuts.ts';
 import { deviceContract } from './backend-devices.ts';
+import { healthContract } from './backend-health.ts';
 import { volumeContract } from './backend-volumes.ts';
 import type { MakePool } from './contract.ts';
 
@@ -11,6 +12,7 @@ export function backendContract(name: string, makePool: MakePool): void {
   describe(`the ${name} backend`, () => {
     describe('volumes', () => volumeContract(makePool));
     describe('devices', () => deviceContract(makePool));
+    describe('health', () => healthContract(makePool));
     describe('cuts', () => cutContract(makePool));
     describe('copies', () => copyContract(makePool));
     describe('capacity', () => capacityContract(makePool));
