@@ -12,6 +12,7 @@ import type { NodeRounds } from '../../../src/fence/node-round.ts';
 import { QuietCopies } from '../../../src/fence/quiet-copy.ts';
 import { noSignal } from '../support/fake-agent.ts';
 
+const healthOf = async () => [];
 const V = volumeId('a', 'v');
 const COPY = volumeId('a', 'copy');
 const S = snapshotId('a', 's');
@@ -40,7 +41,7 @@ function setUp() {
     getGroup: async () => ({ snapshots: [{ id: M }] }),
   } as unknown as Backend;
   const copies = { whileQuiet: (_id: string, work: () => Promise<unknown>) => work() } as unknown as QuietCopies;
-  const agent = new LocalAgent({ node: 'a', backend, rounds: {} as NodeRounds, copies, locks });
+  const agent = new LocalAgent({ node: 'a', backend, rounds: {} as NodeRounds, copies, locks, healthOf });
   return { agent, locks, seen };
 }
 
@@ -110,7 +111,8 @@ describe('a clone', () => {
     const session = { freeze: async () => void calls.push('freeze'), end };
     const fence = { prepare: async () => session } as unknown as NodeFence;
     const copies = new QuietCopies(backend, fence, 1000, 1000);
-    const agent = new LocalAgent({ node: 'a', backend, rounds: {} as NodeRounds, copies, locks: new KeyedLocks() });
+    const locks = new KeyedLocks();
+    const agent = new LocalAgent({ node: 'a', backend, rounds: {} as NodeRounds, copies, locks, healthOf });
     return { agent, volumes, calls };
   }
 

@@ -57,6 +57,21 @@ describe('what is offered', () => {
     await expect(driver.controller.ControllerListVolumeHealth({ startingToken: 'x' })).rejects.toMatchObject({
       code: 'aborted',
     });
+    const message = 'it has turned read-only';
+    driver.directory.agent('node-a').conditions.set(V, [
+      { status: 'degraded', reason: 'FilesystemReadOnly', message },
+      { status: 'data-loss', reason: 'ImageTruncated', message: '' },
+    ]);
+    const volumeHealth = {
+      volumeId: V,
+      healthStatuses: [
+        { status: 'DEGRADED', reason: 'FilesystemReadOnly', message },
+        { status: 'DATA_LOSS', reason: 'ImageTruncated', message: '' },
+      ],
+    };
+    expect(await driver.controller.ControllerGetVolumeHealth({ volumeId: V })).toEqual({ volumeHealth });
+    expect(await driver.nodes.NodeGetVolumeHealth({ volumeId: V })).toEqual({ volumeHealth });
+    expect(await driver.controller.ControllerListVolumeHealth({})).toEqual({ entries: [volumeHealth], nextToken: '' });
     expect(await driver.nodes.NodeGetStorageHealth({})).toEqual({ backendHealth: [] });
     driver.directory.agent('node-a').freeBytes = 0n;
     expect((await driver.nodes.NodeGetStorageHealth({})).backendHealth).toMatchObject([{ status: 'STORAGE_DEGRADED' }]);
