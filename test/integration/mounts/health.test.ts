@@ -10,12 +10,15 @@ import { FS_TYPES } from '../../../src/core/volume.ts';
 import { detachLoop } from '../../../src/host/loop.ts';
 import { unmount } from '../../../src/host/mount.ts';
 import { healthOf } from '../../../src/mounts/health.ts';
-import { makeExt4Error, shutDown } from '../../support/break.ts';
+import { makeExt4Error, shutDown, shutDownBelow } from '../../support/break.ts';
 import { LogLines } from '../../support/rig.ts';
 import { eventually } from '../../support/scratch.ts';
 import { block, capability, live, mountAccess, NodePlayground } from './node-playground.ts';
 
-/** `DATA_LOSS ImageMissing`, as the CSI has it. */
+const yes = () => true;
+const no = () => false;
+
+/** `data-loss ImageMissing` */
 async function told(play: NodePlayground, id: VolumeId): Promise<readonly string[]> {
   const [health] = await healthOf(play.backend, [id], live);
   expect(health?.id).toBe(id);
@@ -126,17 +129,13 @@ test('a pool that has shut down, or is not mounted: nothing in it can be reached
   await play.stage(id);
   const device = await deviceOf(play, id);
   const pool = play.path('..', 'data/pool');
-  shutDown(pool);
-  expect(await told(play, id)).toEqual(['inaccessible PoolShutDown']);
-  await unmount(play.staging);
-  // The kernel says of no device any more what it has.
-  execFileSync('losetup', ['-d', device]);
-  await eventually('the pool is free', () =>
-    unmount(pool).then(
-      () => true,
-      () => false,
-    ),
-  );
+  {
+    await using broken = new AsyncDisposableStack();
+    broken.defer(() => eventually('the pool is free', () => unmount(pool).then(yes, no)));
+    broken.defer(() => unmount(play.staging));
+    broken.use(shutDownBelow(pool, [device]));
+    expect(await told(play, id)).toEqual(['inaccessible PoolShutDown']);
+  }
   expect(await told(play, id)).toEqual(['inaccessible PoolNotMounted']);
 
   const options = { dataDir: play.path('..', 'data'), poolBytes: 8n * GiB, node: 'test' };
