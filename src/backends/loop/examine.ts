@@ -5,10 +5,9 @@ import { formatBytes } from '../../core/bytes.ts';
 import { isErrno } from '../../core/errors.ts';
 import { condition, type VolumeCondition } from '../../core/health.ts';
 import type { Volume } from '../../core/volume.ts';
-import { unlessShutDown } from '../../host/freeze.ts';
 import { loopsOfDeleted } from '../../host/loop.ts';
 import { mountAt } from '../../host/mount-table.ts';
-import type { PoolPlace } from './capacity.ts';
+import { hasShutDown, type PoolPlace, SHUT_DOWN } from './capacity.ts';
 import type { Devices } from './devices.ts';
 import type { Layout } from './layout.ts';
 
@@ -18,7 +17,7 @@ export async function examine(
   devices: Devices,
   volumes: readonly Volume[],
 ): Promise<readonly Examination[]> {
-  const sick = await poolCondition(place, layout);
+  const sick = await poolCondition(place);
   // Nothing can be told of what is in it, least of all that it is lost.
   if (sick) return volumes.map(() => ({ devices: [], conditions: [sick] }));
   const deleted = loopsOfDeleted();
@@ -34,12 +33,11 @@ export async function examine(
   });
 }
 
-async function poolCondition({ folder, file }: PoolPlace, layout: Layout): Promise<VolumeCondition | undefined> {
-  if (file !== undefined && !(await mountAt(folder))) {
+async function poolCondition(place: PoolPlace): Promise<VolumeCondition | undefined> {
+  if (place.file !== undefined && !(await mountAt(place.folder))) {
     return condition('PoolNotMounted', 'the filesystem of the pool is not mounted');
   }
-  if (await unlessShutDown(stat(layout.volumes))) return undefined;
-  return condition('PoolShutDown', 'the filesystem of the pool has shut down after an error');
+  return (await hasShutDown(place)) ? condition('PoolShutDown', SHUT_DOWN) : undefined;
 }
 
 /** The image grows before its record does, so one that is shorter was cut off. */

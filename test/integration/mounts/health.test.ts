@@ -135,6 +135,9 @@ test('a pool that has shut down, or is not mounted: nothing in it can be reached
     broken.defer(() => unmount(play.staging));
     broken.use(shutDownBelow(pool, [device]));
     expect(await told(play, id)).toEqual(['inaccessible PoolShutDown']);
+    // As NodeGetStorageHealth and CreateVolume have it.
+    await expect(play.backend.capacity()).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(play.create('more')).rejects.toMatchObject({ code: 'unavailable' });
   }
   expect(await told(play, id)).toEqual(['inaccessible PoolNotMounted']);
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { GiB } from '../../../src/core/bytes.ts';
+import { DriverError } from '../../../src/core/errors.ts';
 import { groupId, snapshotId, volumeId } from '../../../src/core/ids.ts';
 import { DRIVER_NAME, TOPOLOGY_KEY } from '../../../src/core/names.ts';
 import { BLOCK, MOUNT, startCsiDriver, startingCsiDriver } from '../support/csi-driver.ts';
@@ -77,7 +78,19 @@ describe('what is offered', () => {
     expect((await driver.nodes.NodeGetStorageHealth({})).backendHealth).toMatchObject([{ status: 'STORAGE_DEGRADED' }]);
     driver.directory.away.add('node-a');
     expect((await driver.nodes.NodeGetStorageHealth({})).backendHealth).toMatchObject([
-      { status: 'STORAGE_UNREACHABLE' },
+      { status: 'STORAGE_UNREACHABLE', reason: 'PoolAway' },
+    ]);
+    driver.directory.away.clear();
+    driver.directory.agent('node-a').capacity = async () => {
+      throw new DriverError('data-loss', 'the thin pool has failed');
+    };
+    expect((await driver.nodes.NodeGetStorageHealth({})).backendHealth).toEqual([
+      {
+        status: 'STORAGE_UNREACHABLE',
+        reason: 'PoolFailed',
+        message: 'the thin pool has failed',
+        volumeCapability: null,
+      },
     ]);
   });
 
