@@ -99,6 +99,7 @@ export class LocalAgent implements NodeAgent {
   }
 
   async listUnhealthy(filter: HealthFilter, page: PageRequest, signal: AbortSignal): Promise<Page<VolumeHealth>> {
+    signal.throwIfAborted();
     const looking = pageOfUnhealthy(this.#backend, this.#healthOf, filter, page, signal);
     // A look at a broken disk may never end; its caller's wait does.
     return await waitFor(looking, { what: 'looking at volumes', signal });

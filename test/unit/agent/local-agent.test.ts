@@ -89,6 +89,21 @@ test('a volume is claimed by many at a time, and by nobody while it is being cha
   await agent.createVolume({ ...of(V), claim: 'last' }, noSignal);
 });
 
+test('a look at volumes that never ends keeps its caller no longer than that waits', async () => {
+  const backend = { listVolumes: async () => ({ items: [of(V)] }) } as unknown as Backend;
+  const parts = { rounds: {} as NodeRounds, copies: {} as QuietCopies, locks: new KeyedLocks() };
+  const hung = async () => await new Promise<never>(() => undefined);
+  const agent = new LocalAgent({ node: 'a', backend, ...parts, healthOf: hung });
+  for (const filter of [{}, { volumeId: V }]) {
+    const caller = new AbortController();
+    const looking = agent.listUnhealthy(filter, {}, caller.signal);
+    caller.abort(new DriverError('deadline-exceeded', 'too late'));
+    await expect(looking).rejects.toMatchObject({ code: 'deadline-exceeded' });
+    // Nor is one begun whose failure nobody would hear of.
+    await expect(agent.listUnhealthy(filter, {}, caller.signal)).rejects.toMatchObject({ code: 'deadline-exceeded' });
+  }
+});
+
 describe('a clone', () => {
   const CLONE = of(COPY, { kind: 'volume', id: V });
 
