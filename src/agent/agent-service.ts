@@ -6,6 +6,7 @@ import type { PageRequest__Output } from '../gen/cofferdam/agent/v1/PageRequest.
 import type { Handlers } from '../rpc/types.ts';
 import { type AgentStreams, API, checkApi } from './api.ts';
 import { readId, readIdOn, readSize, readToken } from './wire/fields.ts';
+import { writeHealth } from './wire/health.ts';
 import { writeCapacity, writeLimits } from './wire/pool.ts';
 import { readPlan, writeDecision, writeEvidence, writePart, writeQuiescence } from './wire/round.ts';
 import { writeRecord, writeSnapshot } from './wire/snapshot.ts';
@@ -52,6 +53,13 @@ export function agentHandlers(agent: NodeAgent, version: string): Handlers<Agent
       const fetch = (request: PageRequest) => agent.listVolumes(request, signal);
       for await (const { items, ...more } of inBatches(pageOf('volume', page), fetch)) {
         yield { volumes: items.map(writeVolume), ...more };
+      }
+    },
+    ListUnhealthy: async function* ({ page, volumeId }, { signal }) {
+      const filter = { ...(volumeId !== undefined && { volumeId: volumeOf(volumeId) }) };
+      const fetch = (request: PageRequest) => agent.listUnhealthy(filter, request, signal);
+      for await (const { items, ...more } of inBatches(pageOf('volume', page), fetch)) {
+        yield { volumes: items.map(writeHealth), ...more };
       }
     },
     DeleteVolume: async ({ volumeId }, { signal }) => {

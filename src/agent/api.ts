@@ -6,7 +6,7 @@ import { type LoadedService, loadProto } from '../rpc/proto.ts';
 export const AGENT_SERVICE = 'cofferdam.agent.v1.Agent';
 
 /** Those that answer with a stream. */
-export type AgentStreams = 'ListVolumes' | 'ListSnapshots' | 'SealedParts';
+export type AgentStreams = 'ListVolumes' | 'ListUnhealthy' | 'ListSnapshots' | 'SealedParts';
 
 /** Raise `minor` when something is added to agent.proto; nothing else may ever be done to it. */
 export const API = { major: 1, minor: 2 } as const;

@@ -3,6 +3,7 @@ import type { Backend, SnapshotFilter, VolumeLimits } from '../core/backend.ts';
 import type { Bytes } from '../core/bytes.ts';
 import type { PoolCapacity } from '../core/capacity.ts';
 import { DriverError } from '../core/errors.ts';
+import type { HealthFilter, VolumeHealth } from '../core/health.ts';
 import { type GroupId, lockKeysOf, type NodeName, type SnapshotId, type VolumeId } from '../core/ids.ts';
 import type { KeyedLocks, LockClaim } from '../core/locks.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
@@ -12,6 +13,8 @@ import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Claim, NewVolume, Volume } from '../core/volume.ts';
 import type { NodeRounds } from '../fence/node-round.ts';
 import type { QuietCopies } from '../fence/quiet-copy.ts';
+import { waitFor } from '../rpc/wait-for.ts';
+import { type HealthOf, pageOfUnhealthy } from './unhealthy.ts';
 import { VolumeClaims } from './volume-claims.ts';
 
 export interface LocalAgentParts {
@@ -21,6 +24,7 @@ export interface LocalAgentParts {
   /** The node's, shared with its other services: see `NodeAgent`. */
   readonly locks: KeyedLocks;
   readonly copies: QuietCopies;
+  readonly healthOf: HealthOf;
 }
 
 export class LocalAgent implements NodeAgent {
@@ -29,14 +33,16 @@ export class LocalAgent implements NodeAgent {
   readonly #rounds: NodeRounds;
   readonly #locks: KeyedLocks;
   readonly #copies: QuietCopies;
+  readonly #healthOf: HealthOf;
   readonly #claims = new VolumeClaims();
 
-  constructor({ node, backend, rounds, copies, locks }: LocalAgentParts) {
+  constructor({ node, backend, rounds, copies, locks, healthOf }: LocalAgentParts) {
     this.node = node;
     this.#backend = backend;
     this.#rounds = rounds;
     this.#locks = locks;
     this.#copies = copies;
+    this.#healthOf = healthOf;
   }
 
   async limits(): Promise<VolumeLimits> {
@@ -90,6 +96,13 @@ export class LocalAgent implements NodeAgent {
 
   listVolumes(page: PageRequest): Promise<Page<Volume>> {
     return this.#backend.listVolumes(page);
+  }
+
+  async listUnhealthy(filter: HealthFilter, page: PageRequest, signal: AbortSignal): Promise<Page<VolumeHealth>> {
+    signal.throwIfAborted();
+    const looking = pageOfUnhealthy(this.#backend, this.#healthOf, filter, page, signal);
+    // A look at a broken disk may never end; its caller's wait does.
+    return await waitFor(looking, { what: 'looking at volumes', signal });
   }
 
   async deleteVolume(id: VolumeId): Promise<void> {

@@ -3,6 +3,7 @@ import type { SnapshotFilter, VolumeLimits } from '../core/backend.ts';
 import type { Bytes } from '../core/bytes.ts';
 import type { PoolCapacity } from '../core/capacity.ts';
 import { DriverError, hasCode, messageOf } from '../core/errors.ts';
+import type { HealthFilter, VolumeHealth } from '../core/health.ts';
 import type { GroupId, NodeName, SnapshotId, VolumeId } from '../core/ids.ts';
 import type { NodeAgent } from '../core/node-agent.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
@@ -19,6 +20,7 @@ import {
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Claim, NewVolume, Volume } from '../core/volume.ts';
 import { AgentClient, type AgentPlace, type LinkParts } from './agent-client.ts';
+import { readHealth } from './wire/health.ts';
 import { readCapacity } from './wire/pool.ts';
 import { readDecision, readEvidence, readPart, readQuiescence, writePlan } from './wire/round.ts';
 import { readRecord, readSnapshot } from './wire/snapshot.ts';
@@ -89,6 +91,17 @@ export class RemoteAgent implements NodeAgent, Disposable {
     await this.#client.read('ListVolumes', { page }, LIST_MS, signal, ({ volumes, next }) => {
       list.add(
         volumes.map((each) => this.#understood(() => readVolume(this.node, 'volumes', each))),
+        next,
+      );
+    });
+    return list.page;
+  }
+
+  async listUnhealthy(filter: HealthFilter, page: PageRequest, signal: AbortSignal): Promise<Page<VolumeHealth>> {
+    const list = new PageOf<VolumeHealth>();
+    await this.#client.read('ListUnhealthy', { page, ...filter }, LIST_MS, signal, ({ volumes, next }) => {
+      list.add(
+        volumes.map((each) => this.#understood(() => readHealth(this.node, 'volumes', each))),
         next,
       );
     });

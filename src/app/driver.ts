@@ -17,6 +17,7 @@ import { NodeRounds } from '../fence/node-round.ts';
 import { QuietCopies } from '../fence/quiet-copy.ts';
 import { recoverFrozen } from '../fence/recovery.ts';
 import { lockFile } from '../host/file-lock.ts';
+import { healthOf } from '../mounts/health.ts';
 import { observeFence } from './fence-observer.ts';
 import type { OptionValues } from './options.ts';
 
@@ -85,6 +86,7 @@ export async function openStorage(
     rounds,
     copies: new QuietCopies(backend, fence, options.leaseMs, budgetMs),
     locks,
+    healthOf: (ids, signal) => healthOf(backend, ids, signal),
   });
   const owned = resources.move();
   return {

@@ -2,7 +2,14 @@
  * What all backends with an index in memory have in common: looking up, comparing, and promising space. A backend brings
  * the parts that know its pool.
  */
-import type { AttachedDevice, Backend, FenceTarget, SnapshotFilter, VolumeLimits } from '../core/backend.ts';
+import type {
+  AttachedDevice,
+  Backend,
+  Examination,
+  FenceTarget,
+  SnapshotFilter,
+  VolumeLimits,
+} from '../core/backend.ts';
 import { type Bytes, maxBytes } from '../core/bytes.ts';
 import { assertPromisable, type PoolCapacity } from '../core/capacity.ts';
 import { DriverError, notFound } from '../core/errors.ts';
@@ -13,40 +20,8 @@ import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Content, Volume, VolumeSpec } from '../core/volume.ts';
 import { Deletions } from './deletions.ts';
 import { noSpaceIsExhausted } from './no-space.ts';
-import type { PoolIndex } from './pool-index.ts';
+import type { PoolParts } from './pool-parts.ts';
 import { sameVolume } from './same-volume.ts';
-
-/** Every part keeps the index in step with the pool: the pool first, then the index. */
-export interface PoolParts {
-  readonly index: PoolIndex;
-  readonly volumes: {
-    create(spec: VolumeSpec, signal: AbortSignal): Promise<Volume>;
-    /** Also of what is not in the index: what a deletion that failed half way has left. */
-    delete(id: VolumeId): Promise<void>;
-    expand(id: VolumeId, capacityBytes: Bytes): Promise<Volume>;
-    setContent(id: VolumeId, content: Content): Promise<Volume>;
-  };
-  readonly devices: {
-    of(id: VolumeId): Promise<readonly AttachedDevice[]>;
-    attach(volume: Volume, readOnly: boolean): Promise<AttachedDevice>;
-    detach(id: VolumeId): Promise<void>;
-    fenceTargets(volumes: readonly Volume[]): Promise<readonly FenceTarget[]>;
-  };
-  readonly cuts: {
-    assertWithin(budgetMs: number, volumes: readonly Volume[]): Promise<void>;
-    prepare(plan: RoundPlan, signal: AbortSignal): Promise<void>;
-    cutMember(token: RoundToken, volumeId: VolumeId): Promise<void>;
-    seal(token: RoundToken, evidence: readonly MemberEvidence[]): Promise<void>;
-    commit(token: RoundToken): Promise<CutRecord>;
-    abort(token: RoundToken): Promise<void>;
-    /** Again, after it has failed: removes what there still is of it. */
-    delete(record: CutRecord): Promise<void>;
-  };
-  /** What the pool has and can promise when so much is promised. */
-  measure(promisedBytes: Bytes): Promise<PoolCapacity>;
-  /** What a volume occupies now: what a snapshot of it may come to hold alone. */
-  heldBytes(id: VolumeId): Promise<Bytes>;
-}
 
 export abstract class PoolBackend implements Backend, AsyncDisposable {
   abstract readonly name: string;
@@ -117,6 +92,18 @@ export abstract class PoolBackend implements Backend, AsyncDisposable {
 
   async detach(id: VolumeId): Promise<void> {
     if (this.#parts.index.volumes.get(id)) await this.#parts.devices.detach(id);
+  }
+
+  async examine(ids: readonly VolumeId[], signal: AbortSignal): Promise<readonly Examination[]> {
+    const { volumes } = this.#parts.index;
+    const present = ids.flatMap((id) => volumes.get(id) ?? []);
+    const examined = await this.#parts.examine(present, signal);
+    // That an image is missing says nothing of a volume that was deleted meanwhile, or made anew.
+    const found = present.flatMap(({ id, createdAt }, i) =>
+      volumes.get(id)?.createdAt === createdAt ? [[id, examined[i]] as const] : [],
+    );
+    const byId = new Map(found);
+    return ids.map((id) => byId.get(id) ?? { devices: [], conditions: [] });
   }
 
   async fenceTargets(ids: readonly VolumeId[]): Promise<readonly FenceTarget[]> {

@@ -1,5 +1,6 @@
 import type { Bytes } from './bytes.ts';
 import type { PoolCapacity } from './capacity.ts';
+import type { VolumeCondition } from './health.ts';
 import type { GroupId, SnapshotId, VolumeId } from './ids.ts';
 import type { Page, PageRequest } from './paging.ts';
 import type { MemberEvidence, RoundPlan, RoundToken, SealedPart } from './round.ts';
@@ -13,6 +14,13 @@ export interface AttachedDevice {
   /** `7:7`, as in mountinfo. */
   readonly devNumber: string;
   readonly readOnly: boolean;
+}
+
+/** A volume as its pool sees it. */
+export interface Examination {
+  readonly devices: readonly AttachedDevice[];
+  /** What is wrong with it, below any filesystem. */
+  readonly conditions: readonly VolumeCondition[];
 }
 
 /** Something that can be stopped, and let go on. */
@@ -85,6 +93,12 @@ export interface Backend extends VolumeLimits {
   devices(id: VolumeId): Promise<readonly AttachedDevice[]>;
   /** Detaches all devices of the volume, and verifies that they are gone. */
   detach(id: VolumeId): Promise<void>;
+
+  /**
+   * Looks for what is wrong with each of these, in their order, and changes nothing; one look, whatever their number. With
+   * a volume that there is not nothing is wrong.
+   */
+  examine(ids: readonly VolumeId[], signal: AbortSignal): Promise<readonly Examination[]>;
 
   /** A volume without a source reads as zeros, whatever its place held before. */
   readonly blanksAreZeros: boolean;

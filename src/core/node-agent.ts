@@ -1,6 +1,7 @@
 import type { SnapshotFilter, VolumeLimits } from './backend.ts';
 import type { Bytes } from './bytes.ts';
 import type { PoolCapacity } from './capacity.ts';
+import type { HealthFilter, VolumeHealth } from './health.ts';
 import type { GroupId, NodeName, SnapshotId, VolumeId } from './ids.ts';
 import type { Page, PageRequest } from './paging.ts';
 import type { CutNode, Decision, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from './round.ts';
@@ -32,6 +33,11 @@ export interface NodeAgent {
   confirmClaim(id: VolumeId, claim: Claim, signal: AbortSignal): Promise<void>;
   getVolume(id: VolumeId, signal: AbortSignal): Promise<Volume | undefined>;
   listVolumes(page: PageRequest, signal: AbortSignal): Promise<Page<Volume>>;
+  /**
+   * Volumes that something is wrong with. Looks at each of those that there are until the page is full.
+   * @throws DriverError unimplemented by an agent of an earlier release
+   */
+  listUnhealthy(filter: HealthFilter, page: PageRequest, signal: AbortSignal): Promise<Page<VolumeHealth>>;
   deleteVolume(id: VolumeId, signal: AbortSignal): Promise<void>;
   expandVolume(id: VolumeId, capacityBytes: Bytes, signal: AbortSignal): Promise<Volume>;
   getSnapshot(id: SnapshotId, signal: AbortSignal): Promise<Snapshot | undefined>;

@@ -18,9 +18,9 @@ export class ReadWriteLock {
   #alone = false;
   readonly #queue: Waiting[] = [];
 
-  /** Resolves when it is shared; dispose of what it resolves to, once. */
-  async share(): Promise<Disposable> {
-    await this.#wait(false);
+  /** Resolves when it is shared; dispose of what it resolves to, once. @throws as `alone` */
+  async share(signal?: AbortSignal): Promise<Disposable> {
+    await this.#wait(false, signal);
     return this.#held(() => this.#sharers--);
   }
 

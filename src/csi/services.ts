@@ -152,7 +152,7 @@ function controllerHandlers(
     ControllerGetVolume: controllerGetVolume(volumes),
     ...(options.health && {
       ControllerGetVolumeHealth: controllerGetVolumeHealth(volumes),
-      ControllerListVolumeHealth: controllerListVolumeHealth(),
+      ControllerListVolumeHealth: controllerListVolumeHealth(volumes),
     }),
   };
 }

@@ -89,7 +89,7 @@ export async function loopStatus(device: FileHandle): Promise<LoopStatus | undef
 /**
  * Looks at one device. Opening it keeps it from being detached for as long as this takes, so a detach elsewhere waits a
  * little (`detachLoop` does).
- * @returns undefined when it is not bound, or not to what is `wanted`
+ * @returns undefined when it is not bound, or not to what is `wanted`, or to a file that can't be asked about
  */
 export async function describeLoop(
   number: number,
@@ -114,8 +114,9 @@ export async function describeLoop(
       sizeBytes: size.readBigUInt64LE(),
     };
   } catch (error) {
-    // Removed or detached while we looked.
-    if (isErrno(error, 'ENXIO', 'ENODEV', 'ENOENT')) return undefined;
+    // Removed or detached while we looked. EIO: its file's filesystem has shut down, so it is none that anybody looks for:
+    // a file that is looked for has just answered.
+    if (isErrno(error, 'ENXIO', 'ENODEV', 'ENOENT', 'EIO')) return undefined;
     throw error;
   }
 }

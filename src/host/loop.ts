@@ -15,8 +15,10 @@ import {
   LO_FLAGS_AUTOCLEAR,
   type LoopDevice,
   loopDevNumber,
+  loopPath,
   loopStatus,
   openLoop,
+  readSysfs,
 } from './loop-status.ts';
 import { mountsOfDevice } from './mount-table.ts';
 
@@ -68,6 +70,19 @@ export async function detachLoop(devicePath: string, signal?: AbortSignal, expec
     }
     await sleep(pause);
   }
+}
+
+/**
+ * Loop devices whose backing file has no name any more, by the path that it had; `/dev/loop7` each. By what sysfs says:
+ * none is opened.
+ */
+export function loopsOfDeleted(): ReadonlyMap<string, readonly string[]> {
+  const found = boundNumbers().flatMap((number) => {
+    const file = / \(deleted\)\n$/.exec(readSysfs(number, 'loop/backing_file') ?? '');
+    return file ? [{ file: file.input.slice(0, file.index), device: loopPath(number) }] : [];
+  });
+  const byFile = Map.groupBy(found, ({ file }) => file);
+  return new Map([...byFile].map(([file, loops]) => [file, loops.map(({ device }) => device)]));
 }
 
 /** Tells the device that its backing file has grown (LOOP_SET_CAPACITY); works while it is mounted. */

@@ -21,6 +21,8 @@ export interface ThinPoolStatus {
   readonly blockBytes: Bytes;
   /** `rw`, or what the kernel made of it after an error: `ro`, `out_of_data_space`, `fail`. */
   readonly mode: string;
+  /** Its metadata may be damaged: it takes no more of it until it is repaired. */
+  readonly needsCheck: boolean;
 }
 
 /** @throws DriverError data-loss when the pool has failed and has no status any more */
@@ -40,7 +42,14 @@ export async function thinPoolStatus(mapper: DeviceMapper, name: string): Promis
     data: { used: number(usedData), total: number(totalData) },
     blockBytes: number(blockSectors) * SECTOR,
     mode,
+    needsCheck: / needs_check\b/.test(text),
   };
+}
+
+/** Whether an active thin device has failed: all I/O to it does. @throws SystemError ENXIO when there is none */
+export async function hasThinFailed(mapper: DeviceMapper, name: string): Promise<boolean> {
+  const { type, text } = await mapper.targetStatus(name);
+  return type === 'thin' && /^(Fail|Error)/.test(text);
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { VolumeLimits } from '../core/backend.ts';
 import { type Bytes, maxBytes, minBytes } from '../core/bytes.ts';
 import { DriverError, hasCode, invalidArgument, messageOf, notFound } from '../core/errors.ts';
+import type { VolumeHealth } from '../core/health.ts';
 import { type NodeName, type VolumeId, volumeId } from '../core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../core/node-agent.ts';
 import {
@@ -24,6 +25,7 @@ import type {
 } from './requests.ts';
 import { confirmSameVolume } from './same-volume.ts';
 import { sizeAfterExpansion, sizeOfNewVolume } from './sizes.ts';
+import { MAX_UNHEALTHY, unhealthyOn } from './unhealthy.ts';
 import { VolumeClaim } from './volume-claim.ts';
 
 /** What a new volume is copied from, as its node sees it. */
@@ -83,6 +85,22 @@ export class VolumeService {
   list(request: ListRequest, signal: AbortSignal): Promise<ListResult<Volume>> {
     const fetch: Fetch<Volume> = (agent, page, during) => agent.listVolumes(page, during);
     return listPages(this.#directory, this.#directory.nodes(), 'volume', request, fetch, signal);
+  }
+
+  /** What is wrong with the volume, as far as its node can tell. @throws DriverError not-found, unavailable */
+  async health(id: VolumeId, signal: AbortSignal): Promise<VolumeHealth> {
+    const agent = agentOf(this.#directory, 'volume', id);
+    if (!(agent && (await agent.getVolume(id, signal)))) throw notFound('volume', id);
+    const { items } = await unhealthyOn(agent, { volumeId: id }, {}, signal);
+    return items[0] ?? { id, conditions: [] };
+  }
+
+  /** Volumes that something is wrong with. @throws DriverError aborted for an invalid token */
+  listUnhealthy(request: ListRequest, signal: AbortSignal): Promise<ListResult<VolumeHealth>> {
+    const maxEntries = Math.min(request.maxEntries || MAX_UNHEALTHY, MAX_UNHEALTHY);
+    const fetch: Fetch<VolumeHealth> = (agent, page, during) => unhealthyOn(agent, {}, page, during);
+    const nodes = this.#directory.nodes();
+    return listPages(this.#directory, nodes, 'volume', { ...request, maxEntries }, fetch, signal);
   }
 
   /** @throws DriverError not-found, out-of-range, resource-exhausted */

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { OPTIONS, type OptionRow } from '../../src/app/options.ts';
+import { CONDITIONS } from '../../src/core/health.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFile(path.join(ROOT, file), 'utf8');
@@ -27,6 +28,13 @@ describe('docs', () => {
     const codes = [...table.matchAll(/^\s+'?([a-z-]+)'?: status\./gm)].map((match) => match[1] ?? '');
     expect(codes.length).toBeGreaterThan(10);
     expect(new Set([...rowsOf(await read('docs/errors.md'))])).toEqual(new Set(codes));
+  });
+
+  test('health.md lists every reason with its status, and no other', async () => {
+    const rows = (await read('docs/health.md')).matchAll(/^\| `(\w+)` \| (\w+) \|/gm);
+    const listed = [...rows].map(([, reason, status = '']) => [reason, status.toLowerCase().replace('_', '-')]);
+    expect(Object.fromEntries(listed)).toEqual(CONDITIONS);
+    expect(listed).toHaveLength(Object.keys(CONDITIONS).length);
   });
 
   test('metrics.md lists every metric, and no other', async () => {

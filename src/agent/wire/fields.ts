@@ -63,6 +63,13 @@ export function readMap(field: string, map: Readonly<Record<string, string>>): R
   return map;
 }
 
+/** One of these, by its name on the wire; one of a later protocol arrives as a number. */
+export function readValue<T extends string>(field: string, values: Readonly<Record<T, string>>, wire: unknown): T {
+  const found = (Object.keys(values) as T[]).find((value) => values[value] === wire);
+  if (found === undefined) throw invalidArgument(field, `${String(wire)} is not known here`);
+  return found;
+}
+
 /** In a message: a caller's text, of a length that can be read. */
 function shown(text: string): string {
   return JSON.stringify(text.length > MAX_STRING_BYTES ? `${text.slice(0, MAX_STRING_BYTES)}...` : text);

@@ -27,7 +27,7 @@ import type {
   SealedPart__Output as WirePartOutput,
 } from '../../gen/cofferdam/agent/v1/SealedPart.ts';
 import type { Wire } from '../../rpc/types.ts';
-import { readId, readIdOn, readMap, readName, readToken, required } from './fields.ts';
+import { readId, readIdOn, readMap, readName, readToken, readValue, required } from './fields.ts';
 
 const QUIESCENCES = {
   frozen: 'FROZEN',
@@ -56,13 +56,6 @@ export function writeDecision(decision: Decision): (typeof DECISIONS)[Decision] 
 
 export function readDecision(field: string, wire: unknown): Decision {
   return readValue(field, DECISIONS, wire);
-}
-
-/** A value of a later protocol arrives as a number. */
-function readValue<T extends string>(field: string, values: Readonly<Record<T, string>>, wire: unknown): T {
-  const found = (Object.keys(values) as T[]).find((value) => values[value] === wire);
-  if (found === undefined) throw invalidArgument(field, `${String(wire)} is not known here`);
-  return found;
 }
 
 export function writeEvidence(evidence: MemberEvidence): Wire<WireEvidence> {

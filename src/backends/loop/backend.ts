@@ -8,11 +8,13 @@ import type { Logger } from '../../core/observe.ts';
 import { syncFilesystem } from '../../host/durable-file.ts';
 import { findLoops } from '../../host/loop.ts';
 import { allocatedBytes } from '../../host/sparse-file.ts';
-import { PoolBackend, type PoolParts } from '../pool-backend.ts';
+import { PoolBackend } from '../pool-backend.ts';
 import { assertPoolOf } from '../pool-index.ts';
+import type { PoolParts } from '../pool-parts.ts';
 import { measureCapacity, type PoolPlace } from './capacity.ts';
 import { Cuts } from './cuts.ts';
 import { BUFFERED, Devices } from './devices.ts';
+import { examine } from './examine.ts';
 import { Layout } from './layout.ts';
 import { closePool, openPool, type PoolOptions } from './pool.ts';
 import { Store } from './store.ts';
@@ -72,6 +74,7 @@ export class LoopBackend extends PoolBackend {
       volumes: new Volumes(layout, index, devices, trash, clock),
       cuts: new Cuts(layout, index, trash, clock, options.node),
       measure: (promisedBytes) => measureCapacity(place, options, promisedBytes),
+      examine: (volumes) => examine(place, layout, devices, volumes),
       heldBytes: (id) => allocatedBytes(layout.volumeImage(id)),
     };
     return new LoopBackend(place, parts, trash);

@@ -4,11 +4,13 @@ import type { CapacityPolicy } from '../../core/capacity.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { NodeName } from '../../core/ids.ts';
 import type { Logger } from '../../core/observe.ts';
-import { PoolBackend, type PoolParts } from '../pool-backend.ts';
+import { PoolBackend } from '../pool-backend.ts';
 import { assertPoolOf } from '../pool-index.ts';
+import type { PoolParts } from '../pool-parts.ts';
 import { measureCapacity } from './capacity.ts';
 import { Cuts } from './cuts.ts';
 import { Devices } from './devices.ts';
+import { examine } from './examine.ts';
 import { openPool, type Pool, type PoolOptions } from './pool.ts';
 import { Store } from './store.ts';
 import { sweep } from './sweep.ts';
@@ -57,6 +59,7 @@ export class LvmThinBackend extends PoolBackend {
       volumes: new Volumes(pool, index, devices, clock, MAX_VOLUME_BYTES),
       cuts: new Cuts(pool, index, devices, clock, options.node),
       measure: (promisedBytes) => measureCapacity(pool, options, promisedBytes),
+      examine: (volumes, signal) => examine(pool, devices, volumes, signal),
       heldBytes: async (id) => await devices.mappedBytes(await devices.thinId(id)),
     };
     opened.move();

@@ -127,8 +127,8 @@ export class Pool implements AsyncDisposable {
   }
 
   /** Not while LVM changes the pool: with its first volume the device gets another name. */
-  async status(): Promise<ThinPoolStatus> {
-    using _shared = await this.lock.share();
+  async status(signal?: AbortSignal): Promise<ThinPoolStatus> {
+    using _shared = await this.lock.share(signal);
     return await thinPoolStatus(this.mapper, await this.target());
   }
 }

@@ -2,15 +2,15 @@ import type { ControllerDefinition } from '../../gen/csi/v1/Controller.ts';
 import type { Handler } from '../../rpc/types.ts';
 import type { VolumeService } from '../../volumes/volume-service.ts';
 import { checkUnusedMaps, requiredId } from '../parse/fields.ts';
+import { renderHealth } from '../render/health.ts';
 
-/** A volume that is there is healthy: no statuses. */
+/** A local volume is as healthy as its node says. */
 export function controllerGetVolumeHealth(
   volumes: VolumeService,
 ): Handler<ControllerDefinition, 'ControllerGetVolumeHealth'> {
   return async ({ volumeId, secrets }, { signal }) => {
     const id = requiredId('volume_id', volumeId);
     checkUnusedMaps({ secrets });
-    const volume = await volumes.get(id, signal);
-    return { volumeHealth: { volumeId: volume.id, healthStatuses: [] } };
+    return { volumeHealth: renderHealth(await volumes.health(id, signal)) };
   };
 }

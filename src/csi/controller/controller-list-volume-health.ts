@@ -1,17 +1,18 @@
-import { DriverError } from '../../core/errors.ts';
 import type { ControllerDefinition } from '../../gen/csi/v1/Controller.ts';
 import type { Handler } from '../../rpc/types.ts';
+import type { VolumeService } from '../../volumes/volume-service.ts';
 import { checkUnusedMaps } from '../parse/fields.ts';
 import { parseList } from '../parse/list.ts';
+import { renderHealth } from '../render/health.ts';
 
-/** Healthy volumes are left out (CSI specification, ControllerListVolumeHealth), so there is nothing to list. */
-export function controllerListVolumeHealth(): Handler<ControllerDefinition, 'ControllerListVolumeHealth'> {
-  return async (request) => {
-    const { startingToken } = parseList(request);
+/** Healthy volumes are left out (CSI specification, ControllerListVolumeHealth). */
+export function controllerListVolumeHealth(
+  volumes: VolumeService,
+): Handler<ControllerDefinition, 'ControllerListVolumeHealth'> {
+  return async (request, { signal }) => {
+    const page = parseList(request);
     checkUnusedMaps({ secrets: request.secrets });
-    if (startingToken !== '') {
-      throw new DriverError('aborted', 'starting_token: not a token of this list; start again without one');
-    }
-    return { entries: [] };
+    const { items, nextToken } = await volumes.listUnhealthy(page, signal);
+    return { entries: items.map(renderHealth), nextToken };
   };
 }

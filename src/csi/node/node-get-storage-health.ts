@@ -18,8 +18,9 @@ export function nodeGetStorageHealth(
       const message = 'no new volume can be made: the pool is full, or all of it is promised';
       return { backendHealth: [{ status: 'STORAGE_DEGRADED', reason: 'PoolFull', message }] };
     } catch (error) {
-      if (!hasCode(error, 'unavailable')) throw error;
-      return { backendHealth: [{ status: 'STORAGE_UNREACHABLE', reason: 'PoolAway', message: messageOf(error) }] };
+      const reason = hasCode(error, 'data-loss') ? 'PoolFailed' : 'PoolAway';
+      if (reason === 'PoolAway' && !hasCode(error, 'unavailable')) throw error;
+      return { backendHealth: [{ status: 'STORAGE_UNREACHABLE', reason, message: messageOf(error) }] };
     }
   };
 }

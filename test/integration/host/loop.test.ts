@@ -5,6 +5,7 @@ import { deviceBytes, makeFilesystem } from '../../../src/host/filesystem.ts';
 import { attachLoop, detachLoop, findLoops, listLoops, resizeLoop } from '../../../src/host/loop.ts';
 import { mount } from '../../../src/host/mount.ts';
 import { growSparseFile } from '../../../src/host/sparse-file.ts';
+import { shutDownBelow } from '../../support/break.ts';
 import { Playground } from './playground.ts';
 
 describe('loop devices', () => {
@@ -42,6 +43,19 @@ describe('loop devices', () => {
     const listed = (await listLoops()).find(({ path }) => path === device.path);
     expect(listed?.backingPath).toBe(`${play.path('gone')} (deleted)`);
     await detachLoop(device.path);
+  });
+
+  test('a device whose file can not be asked about, since its filesystem has shut down, is in the way of no other', async () => {
+    await using play = await Playground.open();
+    const other = await play.loop('other', MiB);
+    const { root } = await play.filesystem('broken', 'xfs', 320n * MiB);
+    const inside = await play.loop('broken/image', MiB);
+    using _broken = shutDownBelow(root, [inside.path]);
+    expect((await findLoops(play.path('other'))).map(({ path }) => path)).toEqual([other.path]);
+    expect((await listLoops()).map(({ path }) => path)).not.toContain(inside.path);
+    await detachLoop(other.path);
+    // Not the same as that there is none.
+    await expect(findLoops(play.path('broken/image'))).rejects.toMatchObject({ code: 'EIO' });
   });
 
   test('direct I/O is on where the file system has it, and off where not asked for', async () => {

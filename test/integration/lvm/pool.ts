@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { open, readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type Bytes, MiB } from '../../../src/core/bytes.ts';
-import { parseId } from '../../../src/core/ids.ts';
+import { parseId, type VolumeId } from '../../../src/core/ids.ts';
 import { DeviceMapper, listMapped } from '../../../src/host/device-mapper.ts';
 import { checkFilesystem } from '../../../src/host/filesystem.ts';
 import { mount, unmount } from '../../../src/host/mount.ts';
@@ -172,6 +172,8 @@ test('a pool that is full fails writes and promises nothing; more space, and a c
   await writeFile(`${other.mountPoint}/kept`, 'kept', { flush: true });
   const pieces = await fill(`${full.mountPoint}/file`);
   expect(pieces.length).toBeGreaterThan(10);
+  expect(await unhealthy(rig, other.id)).toEqual(['degraded PoolFull']);
+  expect(await unhealthy(rig, full.id)).toContain('degraded PoolFull');
   await expect(rig.create('more', 16n * MiB)).rejects.toMatchObject({ code: 'resource-exhausted' });
   await expect(rig.group('group', [other.id])).rejects.toMatchObject({ code: 'resource-exhausted' });
   expect((await rig.backend.listSnapshots({}, {})).items).toEqual([]);
@@ -193,6 +195,7 @@ test('a pool that is full fails writes and promises nothing; more space, and a c
       expect((await file.read(Buffer.alloc(PIECE), 0, PIECE)).buffer.equals(piece)).toBe(true);
     }
   }
+  for (const { id } of [full, other]) expect(await unhealthy(rig, id)).toEqual([]);
   await writeFile(`${full.mountPoint}/more`, randomBytes(PIECE), { flush: true });
   expect(await readFile(`${other.mountPoint}/kept`, 'utf8')).toBe('over');
   expect((await rig.group('group', [full.id, other.id])).snapshots).toHaveLength(2);
@@ -205,6 +208,12 @@ test('a pool that is full fails writes and promises nothing; more space, and a c
     await rig.backend.detach(id);
   }
 });
+
+/** What a controller would be told of the volume. */
+async function unhealthy(rig: Rig, volumeId: VolumeId): Promise<readonly string[]> {
+  const { items } = await rig.agent.listUnhealthy({ volumeId }, {}, NEVER);
+  return items.flatMap(({ conditions }) => conditions.map(({ status, reason }) => `${status} ${reason}`));
+}
 
 /** Until a write fails. @returns what was acknowledged as durable */
 async function fill(path: string): Promise<readonly Buffer[]> {

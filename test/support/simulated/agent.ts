@@ -50,6 +50,10 @@ export class SimulatedAgent implements NodeAgent {
     return this.#pool.volumes(page);
   }
 
+  async listUnhealthy() {
+    return { items: [] };
+  }
+
   async deleteVolume(): Promise<void> {}
 
   async expandVolume(id: string, capacityBytes: bigint): Promise<Volume> {

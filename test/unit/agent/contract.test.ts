@@ -12,6 +12,7 @@ import {
   CONTENTS,
   EVIDENCE,
   G,
+  health,
   INTENT,
   NAME,
   NODE,
@@ -58,6 +59,8 @@ const EXCHANGES: readonly Exchange[] = [
   ...CONTENTS.map((content) => ({ method: 'getVolume' as const, args: [V1], answer: volume({ content }) })),
   { method: 'getVolume', args: [V1], answer: undefined },
   { method: 'listVolumes', args: [{}], answer: { items: [] } },
+  { method: 'listUnhealthy', args: [{}, {}], answer: { items: [] } },
+  { method: 'listUnhealthy', args: [{ volumeId: V1 }, {}], answer: { items: [health()] } },
   { method: 'deleteVolume', args: [V1], answer: undefined },
   { method: 'expandVolume', args: [V1, BIG], answer: volume() },
   { method: 'getSnapshot', args: [S1], answer: snapshot() },
@@ -127,7 +130,7 @@ function answering({ method, answer }: Exchange, asked: unknown[][]): NodeAgent 
 }
 
 /** `limit` is the business of whoever carries a list. */
-const LISTS: ReadonlySet<Method> = new Set(['listVolumes', 'listSnapshots']);
+const LISTS: ReadonlySet<Method> = new Set(['listVolumes', 'listUnhealthy', 'listSnapshots']);
 
 describe.each([
   ['in the process', inTheProcess],
@@ -171,9 +174,11 @@ describe.each([
   });
 
   const volumes = listOf(1300, (i) => volume({ id: volumeId(NODE, `v${i}`), createdAt: i }));
+  const sick = volumes.map(({ id }) => health({ id }));
   const snapshots = listOf(1300, (i) => snapshot({ id: snapshotId(NODE, `s${i}`), createdAt: i }));
   const lists: NodeAgent = scripted(NODE, {
     listVolumes: async (page) => pageOf(volumes, page),
+    listUnhealthy: async ({ volumeId: id }, page) => pageOf(id === undefined ? sick : [health({ id })], page),
     listSnapshots: async ({ sourceVolumeId }, page) => pageOf(sourceVolumeId === V1 ? snapshots : [], page),
   });
   const ids = volumes.map(({ id }) => id);
@@ -193,6 +198,14 @@ describe.each([
     const answer = await reached.agent.listVolumes(page as PageRequest, noSignal);
     expect(answer.items.map(({ id }) => id)).toEqual(expected);
     expect(answer.next).toBe(next);
+  });
+
+  test('lists what is wrong with one volume, with all, and in pages', async () => {
+    await using reached = await reach(lists);
+    expect(await reached.agent.listUnhealthy({ volumeId: V1 }, {}, noSignal)).toEqual({ items: [health()] });
+    expect(await reached.agent.listUnhealthy({}, {}, noSignal)).toEqual({ items: sick });
+    const page = await reached.agent.listUnhealthy({}, { after: sick[0]?.id ?? '', limit: 300 }, noSignal);
+    expect(page).toEqual({ items: sick.slice(1, 301), next: sick[300]?.id });
   });
 
   test('lists snapshots of one volume, whole and in pages', async () => {

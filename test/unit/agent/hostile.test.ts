@@ -18,7 +18,7 @@ const RANDOM_REQUESTS = 150;
 const schema = new Schema('csi-proto/agent.proto', AGENT_SERVICE.replace(/\.Agent$/, ''));
 const RPCS = schema.rpcsOf('Agent');
 const SERVICE = schema.serviceOf('Agent');
-const STREAMS = ['ListVolumes', 'ListSnapshots', 'SealedParts'];
+const STREAMS = ['ListVolumes', 'ListUnhealthy', 'ListSnapshots', 'SealedParts'];
 
 const group = { id: G, name: NAME, volume_ids: INTENT.volumeIds, parameters: { a: 'b' } };
 const member = (volumeId: string, snapshotId: string) => ({ volume_id: volumeId, snapshot_id: snapshotId });
@@ -39,6 +39,7 @@ const GOOD: Readonly<Record<string, Message>> = {
   ConfirmClaim: { volume_id: V1, claim: TOKEN },
   GetVolume: { volume_id: V1 },
   ListVolumes: { page: { after: V1, limit: 3 } },
+  ListUnhealthy: { page: { after: V1, limit: 3 }, volume_id: V1 },
   DeleteVolume: { volume_id: V1 },
   ExpandVolume: { volume_id: V1, capacity_bytes: '1048576' },
   GetSnapshot: { snapshot_id: S1 },
@@ -84,6 +85,11 @@ const agent: NodeAgent = scripted(NODE, {
     return volume();
   },
   listVolumes: async ({ after }) => {
+    here('volume', after);
+    return { items: [] };
+  },
+  listUnhealthy: async ({ volumeId }, { after }) => {
+    here('volume', volumeId);
     here('volume', after);
     return { items: [] };
   },
@@ -202,6 +208,8 @@ test.each<readonly [string, Message, string]>([
   ['CreateVolume', { name: 'é'.repeat(65) }, 'name'],
   ['CreateVolume', { parameters: { a: 'x'.repeat(5000) } }, 'parameters'],
   ['ListVolumes', { page: { after: S1 } }, 'page.after'],
+  ['ListUnhealthy', { volume_id: S1 }, 'volume_id'],
+  ['ListUnhealthy', { page: { after: S1 } }, 'page.after'],
   ['ListSnapshots', { source_volume_id: S1 }, 'source_volume_id'],
   ['DeleteGroup', { group_id: V1 }, 'group_id'],
   ['Wait', { token: 'F'.repeat(16) }, 'token'],

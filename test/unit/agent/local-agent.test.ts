@@ -12,6 +12,7 @@ import type { NodeRounds } from '../../../src/fence/node-round.ts';
 import { QuietCopies } from '../../../src/fence/quiet-copy.ts';
 import { noSignal } from '../support/fake-agent.ts';
 
+const healthOf = async () => [];
 const V = volumeId('a', 'v');
 const COPY = volumeId('a', 'copy');
 const S = snapshotId('a', 's');
@@ -40,7 +41,7 @@ function setUp() {
     getGroup: async () => ({ snapshots: [{ id: M }] }),
   } as unknown as Backend;
   const copies = { whileQuiet: (_id: string, work: () => Promise<unknown>) => work() } as unknown as QuietCopies;
-  const agent = new LocalAgent({ node: 'a', backend, rounds: {} as NodeRounds, copies, locks });
+  const agent = new LocalAgent({ node: 'a', backend, rounds: {} as NodeRounds, copies, locks, healthOf });
   return { agent, locks, seen };
 }
 
@@ -88,6 +89,21 @@ test('a volume is claimed by many at a time, and by nobody while it is being cha
   await agent.createVolume({ ...of(V), claim: 'last' }, noSignal);
 });
 
+test('a look at volumes that never ends keeps its caller no longer than that waits', async () => {
+  const backend = { listVolumes: async () => ({ items: [of(V)] }) } as unknown as Backend;
+  const parts = { rounds: {} as NodeRounds, copies: {} as QuietCopies, locks: new KeyedLocks() };
+  const hung = async () => await new Promise<never>(() => undefined);
+  const agent = new LocalAgent({ node: 'a', backend, ...parts, healthOf: hung });
+  for (const filter of [{}, { volumeId: V }]) {
+    const caller = new AbortController();
+    const looking = agent.listUnhealthy(filter, {}, caller.signal);
+    caller.abort(new DriverError('deadline-exceeded', 'too late'));
+    await expect(looking).rejects.toMatchObject({ code: 'deadline-exceeded' });
+    // Nor is one begun whose failure nobody would hear of.
+    await expect(agent.listUnhealthy(filter, {}, caller.signal)).rejects.toMatchObject({ code: 'deadline-exceeded' });
+  }
+});
+
 describe('a clone', () => {
   const CLONE = of(COPY, { kind: 'volume', id: V });
 
@@ -110,7 +126,8 @@ describe('a clone', () => {
     const session = { freeze: async () => void calls.push('freeze'), end };
     const fence = { prepare: async () => session } as unknown as NodeFence;
     const copies = new QuietCopies(backend, fence, 1000, 1000);
-    const agent = new LocalAgent({ node: 'a', backend, rounds: {} as NodeRounds, copies, locks: new KeyedLocks() });
+    const locks = new KeyedLocks();
+    const agent = new LocalAgent({ node: 'a', backend, rounds: {} as NodeRounds, copies, locks, healthOf });
     return { agent, volumes, calls };
   }
 

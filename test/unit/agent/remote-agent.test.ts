@@ -5,13 +5,14 @@ import { expect, test } from '@jest/globals';
 import { AGENT_SERVICE, API, agentService } from '../../../src/agent/api.ts';
 import { RemoteAgent } from '../../../src/agent/remote-agent.ts';
 import { DriverError } from '../../../src/core/errors.ts';
+import type { VolumeHealth } from '../../../src/core/health.ts';
 import type { NodeAgent } from '../../../src/core/node-agent.ts';
 import type { AgentDefinition } from '../../../src/gen/cofferdam/agent/v1/Agent.ts';
 import { bindService, serve } from '../../../src/rpc/server.ts';
 import type { CallContext } from '../../../src/rpc/types.ts';
 import { noSignal } from '../support/fake-agent.ts';
 import { insecure, linkParts, PATIENCE_MS, portOf, serveOne, startLink } from './support/link.ts';
-import { G, NODE, PLAN, TOKEN, V1, volume } from './support/samples.ts';
+import { FAR, G, health, NODE, PLAN, TOKEN, V1, volume } from './support/samples.ts';
 import { held, scripted } from './support/scripted-agent.ts';
 import { SilentProxy } from './support/silent-proxy.ts';
 
@@ -268,6 +269,35 @@ test.each([
     code: 'internal',
     message: expect.stringMatching(/answers nonsense: volume\./),
   });
+});
+
+const CONDITION = { status: 'degraded', reason: 'Slow', message: '' } as const;
+
+test.each<readonly [string, VolumeHealth]>([
+  ['of another node', health({ id: FAR })],
+  ['with nothing wrong', health({ conditions: [] })],
+  ['with a reason that is no word', health({ conditions: [{ ...CONDITION, reason: 'it is slow' }] })],
+  ['with a status of no kind', health({ conditions: [{ ...CONDITION, status: 'fine' as 'degraded' }] })],
+])('an unhealthy volume %s is nonsense', async (_what, answer) => {
+  await using link = await startLink(scripted(NODE, { listUnhealthy: async () => ({ items: [answer] }) }));
+  await expect(link.remote.listUnhealthy({}, {}, noSignal)).rejects.toMatchObject({
+    code: 'internal',
+    message: expect.stringMatching(/answers nonsense: volumes\./),
+  });
+});
+
+test('what is wrong with a volume is no longer than a page of them has room for', async () => {
+  const conditions = Array.from({ length: 20 }, (_, i) => ({
+    ...CONDITION,
+    reason: `R${i}`,
+    message: 'é'.repeat(999),
+  }));
+  await using link = await startLink(
+    scripted(NODE, { listUnhealthy: async () => ({ items: [health({ conditions })] }) }),
+  );
+  const { items } = await link.remote.listUnhealthy({}, {}, noSignal);
+  expect(items[0]?.conditions).toHaveLength(8);
+  expect(items[0]?.conditions[0]?.message).toHaveLength(259);
 });
 
 test('an address that is none is refused', async () => {

@@ -33,10 +33,11 @@ const LATER = edited(
   ['message HelloRequest {', 'message HelloRequest {\n  string colour = 90;'],
   ['  UNFENCED = 4;', '  UNFENCED = 4;\n  PAUSED = 5;'],
 );
-/** 1.0: without claims, and with parts in one message; and without a field that it had, for one that came later. */
+/** 1.0: without claims and health, and with parts in one message; and without a field that it had, for one that came later. */
 const EARLIER = edited(
   ['  rpc ClaimVolume(ClaimVolumeRequest) returns (ClaimVolumeResponse) {}\n', ''],
   ['  rpc ConfirmClaim(ConfirmClaimRequest) returns (ConfirmClaimResponse) {}\n', ''],
+  ['  rpc ListUnhealthy(ListUnhealthyRequest) returns (stream ListUnhealthyResponse) {}\n', ''],
   ['  optional string claim = 6;\n', ''],
   ['  optional string access_type = 7;\n', ''],
   ['  optional string access_type = 9;\n', ''],
@@ -132,6 +133,7 @@ describe('a controller of this release', () => {
     expect(await remote.claimVolume(V1, TOKEN, noSignal)).toEqual(volume());
     await remote.confirmClaim(V1, TOKEN, noSignal);
     expect(await remote.createVolume({ ...SPEC, claim: TOKEN }, noSignal)).toEqual(volume());
+    await expect(remote.listUnhealthy({}, {}, noSignal)).rejects.toMatchObject({ code: 'unimplemented' });
   });
 
   test('is told when an agent of an earlier one has something against its look', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { GiB } from '../../../src/core/bytes.ts';
+import { DriverError } from '../../../src/core/errors.ts';
 import { groupId, snapshotId, volumeId } from '../../../src/core/ids.ts';
 import { DRIVER_NAME, TOPOLOGY_KEY } from '../../../src/core/names.ts';
 import { BLOCK, MOUNT, startCsiDriver, startingCsiDriver } from '../support/csi-driver.ts';
@@ -57,12 +58,39 @@ describe('what is offered', () => {
     await expect(driver.controller.ControllerListVolumeHealth({ startingToken: 'x' })).rejects.toMatchObject({
       code: 'aborted',
     });
+    const message = 'it has turned read-only';
+    driver.directory.agent('node-a').conditions.set(V, [
+      { status: 'degraded', reason: 'FilesystemReadOnly', message },
+      { status: 'data-loss', reason: 'ImageTruncated', message: '' },
+    ]);
+    const volumeHealth = {
+      volumeId: V,
+      healthStatuses: [
+        { status: 'DEGRADED', reason: 'FilesystemReadOnly', message },
+        { status: 'DATA_LOSS', reason: 'ImageTruncated', message: '' },
+      ],
+    };
+    expect(await driver.controller.ControllerGetVolumeHealth({ volumeId: V })).toEqual({ volumeHealth });
+    expect(await driver.nodes.NodeGetVolumeHealth({ volumeId: V })).toEqual({ volumeHealth });
+    expect(await driver.controller.ControllerListVolumeHealth({})).toEqual({ entries: [volumeHealth], nextToken: '' });
     expect(await driver.nodes.NodeGetStorageHealth({})).toEqual({ backendHealth: [] });
     driver.directory.agent('node-a').freeBytes = 0n;
     expect((await driver.nodes.NodeGetStorageHealth({})).backendHealth).toMatchObject([{ status: 'STORAGE_DEGRADED' }]);
     driver.directory.away.add('node-a');
     expect((await driver.nodes.NodeGetStorageHealth({})).backendHealth).toMatchObject([
-      { status: 'STORAGE_UNREACHABLE' },
+      { status: 'STORAGE_UNREACHABLE', reason: 'PoolAway' },
+    ]);
+    driver.directory.away.clear();
+    driver.directory.agent('node-a').capacity = async () => {
+      throw new DriverError('data-loss', 'the thin pool has failed');
+    };
+    expect((await driver.nodes.NodeGetStorageHealth({})).backendHealth).toEqual([
+      {
+        status: 'STORAGE_UNREACHABLE',
+        reason: 'PoolFailed',
+        message: 'the thin pool has failed',
+        volumeCapability: null,
+      },
     ]);
   });
 

@@ -1,6 +1,7 @@
 import { VolumeClaims } from '../../../src/agent/volume-claims.ts';
 import { GiB, MiB } from '../../../src/core/bytes.ts';
 import { DriverError, notFound } from '../../../src/core/errors.ts';
+import type { HealthFilter, VolumeCondition } from '../../../src/core/health.ts';
 import { lockKeysOf, type NodeName } from '../../../src/core/ids.ts';
 import type { NodeAgent, NodeDirectory } from '../../../src/core/node-agent.ts';
 import type { Page, PageRequest } from '../../../src/core/paging.ts';
@@ -13,6 +14,8 @@ import type { NewVolume, Volume } from '../../../src/core/volume.ts';
 export class FakeAgent implements NodeAgent {
   readonly node: NodeName;
   readonly volumes = new Map<string, Volume>();
+  /** What is wrong with volumes, by their ids. */
+  readonly conditions = new Map<string, readonly VolumeCondition[]>();
   readonly records = new Map<RoundToken, CutRecord>();
   readonly sealed = new Map<RoundToken, CutRecord>();
   /** Rounds whose coordinator may still come. */
@@ -63,6 +66,11 @@ export class FakeAgent implements NodeAgent {
 
   async listVolumes(page: PageRequest) {
     return this.#page(this.volumes, page);
+  }
+
+  async listUnhealthy({ volumeId }: HealthFilter, page: PageRequest) {
+    const sick = [...this.conditions].filter(([id]) => volumeId === undefined || volumeId === id);
+    return this.#page(new Map(sick.map(([id, conditions]) => [id, { id, conditions }])), page);
   }
 
   async deleteVolume(id: string): Promise<void> {

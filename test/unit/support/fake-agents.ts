@@ -141,6 +141,9 @@ export class FakeAgent implements NodeAgent {
   listVolumes(): never {
     return unexpected('listVolumes');
   }
+  listUnhealthy(): never {
+    return unexpected('listUnhealthy');
+  }
   deleteVolume(): never {
     return unexpected('deleteVolume');
   }

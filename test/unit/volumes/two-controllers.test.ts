@@ -96,7 +96,7 @@ class PoolNode {
       },
     } as unknown as Backend;
     const parts = { rounds: {} as NodeRounds, copies: {} as QuietCopies, locks: new KeyedLocks() };
-    const agent = new LocalAgent({ node: this.node, backend, ...parts });
+    const agent = new LocalAgent({ node: this.node, backend, healthOf: async () => [], ...parts });
     return agent;
   }
 }

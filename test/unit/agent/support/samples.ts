@@ -1,4 +1,6 @@
 /** Values at their limits, of everything that an agent is asked and answers. */
+
+import type { VolumeHealth } from '../../../../src/core/health.ts';
 import { groupId, memberSnapshotId, snapshotId, volumeId } from '../../../../src/core/ids.ts';
 import type { GroupIntent, MemberEvidence, RoundPlan, SealedPart } from '../../../../src/core/round.ts';
 import type { CutRecord, Snapshot } from '../../../../src/core/snapshot.ts';
@@ -36,6 +38,13 @@ export const CONTENTS: readonly Content[] = [
   { kind: 'filesystem', fsType: 'btrfs', identity: 'copied' },
   { kind: 'raw' },
 ];
+
+export function health(change: Partial<VolumeHealth> = {}): VolumeHealth {
+  const conditions = (['degraded', 'inaccessible', 'data-loss'] as const).map((status) => ({
+    ...{ status, reason: 'FilesystemErrors', message: NAME },
+  }));
+  return { id: V1, conditions, ...change };
+}
 
 export function snapshot(change: Partial<Snapshot> = {}): Snapshot {
   return {

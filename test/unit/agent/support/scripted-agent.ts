@@ -12,6 +12,7 @@ const METHODS: Readonly<Record<Method, true>> = {
   confirmClaim: true,
   getVolume: true,
   listVolumes: true,
+  listUnhealthy: true,
   deleteVolume: true,
   expandVolume: true,
   getSnapshot: true,
