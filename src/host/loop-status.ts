@@ -19,9 +19,7 @@ export interface LoopDevice {
   readonly devNumber: string;
   /** As the kernel shows it now: follows renames, ends in ` (deleted)` when the file has no name any more. */
   readonly backingPath: string;
-  /** st_dev and st_ino of the backing file: what it is known by. */
-  readonly backingDev: bigint;
-  readonly backingIno: bigint;
+  readonly file: FileIdentity;
   readonly readOnly: boolean;
   readonly directIo: boolean;
   readonly sizeBytes: Bytes;
@@ -36,16 +34,30 @@ export const LO_FLAGS_READ_ONLY = 1;
 export const LO_FLAGS_AUTOCLEAR = 4;
 export const LO_FLAGS_DIRECT_IO = 16;
 
-/** Which backing file a device has, by inode. */
+/**
+ * What a backing file is known by: its st_dev and st_ino; its path where its filesystem has shut down, which then answers
+ * for none of its files, neither to us nor to the kernel.
+ */
+export type FileIdentity = string;
+
+/** Which backing file a device has. */
 export interface Binding {
-  readonly backingDev: bigint;
-  readonly backingIno: bigint;
+  readonly file: FileIdentity;
 }
 
-export interface LoopStatus extends Binding {
+interface LoopStatus extends Binding {
   readonly flags: number;
-  /** struct loop_info64 as the kernel gave it. */
-  readonly info: Buffer;
+  /** struct loop_info64 as the kernel gave it; absent where the file's filesystem has shut down. */
+  readonly info?: Buffer;
+}
+
+export function identityOf({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): FileIdentity {
+  return `${dev}:${ino}`;
+}
+
+/** @param path as sysfs has it: absolute, and without symbolic links */
+export function identityByPath(path: string): FileIdentity {
+  return `shut down: ${path}`;
 }
 
 export function loopPath(number: number): string {
@@ -70,26 +82,36 @@ export function boundNumbers(): number[] {
 }
 
 /** @returns undefined when nothing is bound to it (ENXIO) */
-export async function loopStatus(device: FileHandle): Promise<LoopStatus | undefined> {
+export async function loopStatus(device: FileHandle, number: number): Promise<LoopStatus | undefined> {
   const info = Buffer.alloc(LOOP_INFO64_BYTES);
   try {
     await ioctl(device.fd, LOOP_GET_STATUS64, info);
   } catch (error) {
     if (isErrno(error, 'ENXIO')) return undefined;
+    if (isErrno(error, 'EIO')) return statusBySysfs(number);
     throw error;
   }
-  return {
-    backingDev: info.readBigUInt64LE(0),
-    backingIno: info.readBigUInt64LE(8),
-    flags: info.readUInt32LE(INFO_FLAGS_OFFSET),
-    info,
-  };
+  const file = identityOf({ dev: info.readBigUInt64LE(0), ino: info.readBigUInt64LE(8) });
+  return { file, flags: info.readUInt32LE(INFO_FLAGS_OFFSET), info };
+}
+
+function statusBySysfs(number: number): LoopStatus | undefined {
+  const path = backingPathOf(number);
+  if (path === undefined) return undefined;
+  const flag = (name: string, value: number) => (readSysfs(number, name)?.trim() === '1' ? value : 0);
+  const flags =
+    flag('ro', LO_FLAGS_READ_ONLY) | flag('loop/autoclear', LO_FLAGS_AUTOCLEAR) | flag('loop/dio', LO_FLAGS_DIRECT_IO);
+  return { file: identityByPath(path), flags };
+}
+
+function backingPathOf(number: number): string | undefined {
+  return readSysfs(number, 'loop/backing_file')?.replace(/\n$/, '');
 }
 
 /**
  * Looks at one device. Opening it keeps it from being detached for as long as this takes, so a detach elsewhere waits a
  * little (`detachLoop` does).
- * @returns undefined when it is not bound, or not to what is `wanted`, or to a file that can't be asked about
+ * @returns undefined when it is not bound, or not to what is `wanted`
  */
 export async function describeLoop(
   number: number,
@@ -97,32 +119,26 @@ export async function describeLoop(
 ): Promise<LoopDevice | undefined> {
   try {
     await using device = await openLoop(number, constants.O_RDONLY);
-    const status = await loopStatus(device);
+    const status = await loopStatus(device, number);
     if (!status || !wanted(status)) return undefined;
     const size = Buffer.alloc(8);
     ioctlSync(device.fd, BLKGETSIZE64, size);
-    const backingPath = readSysfs(number, 'loop/backing_file');
+    const backingPath = backingPathOf(number);
     if (backingPath === undefined) return undefined;
     return {
       path: loopPath(number),
       devNumber: loopDevNumber(number),
-      backingPath: backingPath.replace(/\n$/, ''),
-      backingDev: status.backingDev,
-      backingIno: status.backingIno,
+      backingPath,
+      file: status.file,
       readOnly: (status.flags & LO_FLAGS_READ_ONLY) !== 0,
       directIo: (status.flags & LO_FLAGS_DIRECT_IO) !== 0,
       sizeBytes: size.readBigUInt64LE(),
     };
   } catch (error) {
-    // Removed or detached while we looked. EIO: its file's filesystem has shut down, so it is none that anybody looks for:
-    // a file that is looked for has just answered.
-    if (isErrno(error, 'ENXIO', 'ENODEV', 'ENOENT', 'EIO')) return undefined;
+    // Removed or detached while we looked.
+    if (isErrno(error, 'ENXIO', 'ENODEV', 'ENOENT')) return undefined;
     throw error;
   }
-}
-
-export function isSameFile(one: Binding, other: Binding): boolean {
-  return one.backingDev === other.backingDev && one.backingIno === other.backingIno;
 }
 
 /** `7:7`; not simply the number, since the parameter loop.max_part shifts the minors. */

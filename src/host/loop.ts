@@ -9,9 +9,11 @@ import {
   boundNumbers,
   describeLoop,
   diskSequence,
+  type FileIdentity,
   INFO_FLAGS_OFFSET,
+  identityByPath,
+  identityOf,
   isBound,
-  isSameFile,
   LO_FLAGS_AUTOCLEAR,
   type LoopDevice,
   loopDevNumber,
@@ -35,8 +37,8 @@ export async function listLoops(): Promise<LoopDevice[]> {
 }
 
 /**
- * The loop devices whose backing file is this one, by device and inode: found after a rename, and under any path.
- * None when the file does not exist.
+ * The loop devices whose backing file is this one, by device and inode: found after a rename, and under any path. None
+ * when the file does not exist. Where its filesystem has shut down, by its path, which must be without symbolic links.
  */
 export async function findLoops(backingPath: string): Promise<readonly LoopDevice[]> {
   const [found = []] = await findLoopsOf([backingPath]);
@@ -45,9 +47,9 @@ export async function findLoops(backingPath: string): Promise<readonly LoopDevic
 
 /** The same of many files, in their order, with one look at the devices. */
 export async function findLoopsOf(backingPaths: readonly string[]): Promise<readonly (readonly LoopDevice[])[]> {
-  const files = await Promise.all(backingPaths.map(inodeOf));
+  const files = await Promise.all(backingPaths.map(identify));
   const wanted = new Set(files);
-  const loops = Map.groupBy(await describeAll((binding) => wanted.has(keyOf(binding))), keyOf);
+  const loops = Map.groupBy(await describeAll(({ file }) => wanted.has(file)), ({ file }) => file);
   return files.map((file) => (file === undefined ? [] : (loops.get(file) ?? [])));
 }
 
@@ -101,15 +103,15 @@ async function clear(number: number, expected: Binding | undefined): Promise<Cle
   try {
     // Held open from the look to the act: what is open can't be bound to another file meanwhile.
     await using device = await openLoop(number, constants.O_RDONLY);
-    const status = await loopStatus(device);
-    if (!status || (expected && !isSameFile(status, expected))) return undefined;
+    const status = await loopStatus(device, number);
+    if (!status || (expected && status.file !== expected.file)) return undefined;
     const sequence = diskSequence(number);
     const [mounted] = await mountsOfDevice(loopDevNumber(number));
     if (mounted) {
       throw new DriverError('failed-precondition', `/dev/loop${number} is mounted on ${mounted.mountPoint}`);
     }
     await ioctl(device.fd, LOOP_CLR_FD, 0n);
-    return { backingDev: status.backingDev, backingIno: status.backingIno, sequence };
+    return { file: status.file, sequence };
   } catch (error) {
     // Someone else detached it.
     if (isErrno(error, 'ENXIO', 'ENOENT', 'ENODEV')) return undefined;
@@ -127,11 +129,14 @@ function stillBound(number: number, { sequence }: Cleared): boolean {
  * while it waited. @returns false when it is not bound to this file any more
  */
 export async function keepLoop(devicePath: string, expected: Binding): Promise<boolean> {
+  const number = loopNumber(devicePath);
   try {
-    await using device = await openLoop(loopNumber(devicePath), constants.O_RDONLY);
-    const status = await loopStatus(device);
-    if (!status || !isSameFile(status, expected)) return false;
+    await using device = await openLoop(number, constants.O_RDONLY);
+    const status = await loopStatus(device, number);
+    if (status?.file !== expected.file) return false;
     if ((status.flags & LO_FLAGS_AUTOCLEAR) === 0) return true;
+    // Its file's filesystem has shut down: let it go.
+    if (!status.info) return false;
     status.info.writeUInt32LE(status.flags & ~LO_FLAGS_AUTOCLEAR, INFO_FLAGS_OFFSET);
     await ioctl(device.fd, LOOP_SET_STATUS64, status.info);
     return true;
@@ -148,18 +153,14 @@ function refused(devicePath: string, signal: AbortSignal | undefined): DriverErr
 }
 
 /** Undefined when the file does not exist. */
-async function inodeOf(path: string): Promise<string | undefined> {
+async function identify(path: string): Promise<FileIdentity | undefined> {
   try {
-    const { dev, ino } = await stat(path, { bigint: true });
-    return keyOf({ backingDev: dev, backingIno: ino });
+    return identityOf(await stat(path, { bigint: true }));
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
+    if (isErrno(error, 'EIO')) return identityByPath(path);
     throw error;
   }
-}
-
-function keyOf({ backingDev, backingIno }: Binding): string {
-  return `${backingDev}:${backingIno}`;
 }
 
 async function describeAll(wanted?: (binding: Binding) => boolean): Promise<LoopDevice[]> {

@@ -8,15 +8,6 @@ export function shutDown(mountPoint: string): void {
   execFileSync('xfs_io', ['-x', '-c', 'shutdown', mountPoint], { stdio: 'pipe' });
 }
 
-/**
- * The same of one that has the images of loop devices. Disposing of it detaches them when nobody uses them any more: of
- * what the kernel can't ask about their files the driver keeps off.
- */
-export function shutDownBelow(mountPoint: string, devices: readonly string[]): Disposable {
-  shutDown(mountPoint);
-  return { [Symbol.dispose]: () => void execFileSync('losetup', ['-d', ...devices], { stdio: 'pipe' }) };
-}
-
 /** ext4 finds an error, and does about it what it was mounted for (`errors=`). @param device `/dev/loop7` */
 export async function makeExt4Error(device: string): Promise<void> {
   await writeFile(`/sys/fs/ext4/${basename(device)}/trigger_fs_error`, 'made by a test');

@@ -8,15 +8,11 @@ import { systemClock } from '../../../src/core/clock.ts';
 import { parseId, type VolumeId } from '../../../src/core/ids.ts';
 import { FS_TYPES } from '../../../src/core/volume.ts';
 import { detachLoop } from '../../../src/host/loop.ts';
-import { unmount } from '../../../src/host/mount.ts';
 import { healthOf } from '../../../src/mounts/health.ts';
-import { makeExt4Error, shutDown, shutDownBelow } from '../../support/break.ts';
+import { makeExt4Error, shutDown } from '../../support/break.ts';
 import { LogLines } from '../../support/rig.ts';
 import { eventually } from '../../support/scratch.ts';
 import { block, capability, live, mountAccess, NodePlayground } from './node-playground.ts';
-
-const yes = () => true;
-const no = () => false;
 
 /** `data-loss ImageMissing` */
 async function told(play: NodePlayground, id: VolumeId): Promise<readonly string[]> {
@@ -127,18 +123,19 @@ test('a pool that has shut down, or is not mounted: nothing in it can be reached
   await using play = await NodePlayground.open();
   const { id } = await play.create('volume');
   await play.stage(id);
-  const device = await deviceOf(play, id);
-  const pool = play.path('..', 'data/pool');
-  {
-    await using broken = new AsyncDisposableStack();
-    broken.defer(() => eventually('the pool is free', () => unmount(pool).then(yes, no)));
-    broken.defer(() => unmount(play.staging));
-    broken.use(shutDownBelow(pool, [device]));
-    expect(await told(play, id)).toEqual(['inaccessible PoolShutDown']);
-    // As NodeGetStorageHealth and CreateVolume have it.
-    await expect(play.backend.capacity()).rejects.toMatchObject({ code: 'unavailable' });
-    await expect(play.create('more')).rejects.toMatchObject({ code: 'unavailable' });
-  }
+  await play.publish(id, 'target');
+  shutDown(play.path('..', 'data/pool'));
+  expect(await told(play, id)).toEqual(['inaccessible PoolShutDown']);
+  // As NodeGetStorageHealth and CreateVolume have it.
+  await expect(play.backend.capacity()).rejects.toMatchObject({ code: 'unavailable' });
+  await expect(play.create('more')).rejects.toMatchObject({ code: 'unavailable' });
+  // Its pods can be moved on all the same, and then it can be mounted anew.
+  await play.unpublish(id, 'target');
+  await expect(play.unpublish(id, 'target')).resolves.toBeUndefined();
+  await play.unstage(id);
+  await play.unstage(id);
+  expect(await play.backend.devices(id)).toEqual([]);
+  await play.backend[Symbol.asyncDispose]();
   expect(await told(play, id)).toEqual(['inaccessible PoolNotMounted']);
 
   const options = { dataDir: play.path('..', 'data'), poolBytes: 8n * GiB, node: 'test' };
