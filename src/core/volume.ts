@@ -27,7 +27,7 @@ export function asFsType(name: string | undefined): FsType | undefined {
 export type Content =
   | { readonly kind: 'blank' }
   | { readonly kind: 'formatting'; readonly fsType: FsType }
-  /** `identity: 'copied'`: the filesystem still has its source's UUID. */
+  /** `identity: 'copied'`: the filesystem has its source's UUID, and keeps it. */
   | { readonly kind: 'filesystem'; readonly fsType: FsType; readonly identity: 'own' | 'copied' }
   | { readonly kind: 'raw' };
 

@@ -70,15 +70,6 @@ export async function wipeSignatures(device: string): Promise<void> {
   await run(['wipefs', '--all', '--force', '--quiet', device]);
 }
 
-/**
- * Gives an unmounted copy of a btrfs filesystem a UUID of its own: the kernel takes two with the same for one
- * filesystem. Only the superblocks are written (metadata_uuid), whatever its size.
- */
-export async function renewIdentity(device: string, fsType: 'btrfs'): Promise<void> {
-  const commands = { btrfs: ['btrfstune', '-m', device] } as const;
-  await run(commands[fsType]);
-}
-
 /** Size of a block device, in bytes (BLKGETSIZE64). */
 export async function deviceBytes(device: string): Promise<Bytes> {
   await using file = await open(device, constants.O_RDONLY);

@@ -79,8 +79,8 @@ async function mountVolume(
   signal: AbortSignal,
 ): Promise<Pick<FilesystemMount, 'device' | 'fsType'>> {
   plannedFsType(volume, access.fsType);
-  // For writing even when it is used read-only: making the filesystem, replaying its journal and giving it an identity
-  // write. The mount is what is read-only.
+  // For writing even when it is used read-only: making the filesystem and replaying its journal write. The mount is what
+  // is read-only.
   const device = await context.backend.attach(volume.id, { readOnly: false });
   await failpoint('stage.attached');
   const fsType = await ensureFilesystem(context, volume, device, access.fsType, signal);
@@ -98,12 +98,22 @@ async function mountVolume(
     await mount({ source: device.path, target: stagingPath, fsType, options });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    // mount(8) says "wrong fs type, bad option, bad superblock" for all three: so do we.
-    const said = error.stderr.trim();
-    throw new DriverError('failed-precondition', `the volume can't be mounted: ${said}`, { cause: error });
+    throw new DriverError('failed-precondition', `the volume can't be mounted: ${whyRefused(fsType, error)}`, {
+      cause: error,
+    });
   }
   await requireInForce(fsType, stagingPath, access.mountFlags);
   return { device, fsType };
+}
+
+/**
+ * A copy keeps the UUID of its source: to give it another, btrfstune rewrites what an interruption makes unmountable, and
+ * a log that is not replayed yet. Linux mounts copies side by side from 6.7 on (temp_fsid), for what has one device.
+ */
+function whyRefused(fsType: FsType, { stderr }: CommandError): string {
+  // mount(8) says "wrong fs type, bad option, bad superblock" for all three: so do we.
+  if (fsType !== 'btrfs' || !stderr.includes('File exists')) return stderr.trim();
+  return 'a btrfs with the same UUID, its source or another copy, is mounted on this node; before Linux 6.7 only one can be';
 }
 
 /** Flags that contradict each other, or mean nothing to this kernel: better now than for the caller who asks again. */
