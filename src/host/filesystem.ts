@@ -8,7 +8,7 @@ import { BLKGETSIZE64 } from './ioctl.ts';
 import { ioctl } from './libc.ts';
 
 export { type CheckResult, checkFilesystem } from './filesystem-check.ts';
-export { canGrowMounted, growFilesystem, growUnmounted } from './filesystem-grow.ts';
+export { canGrowMounted, checkToGrow, growFilesystem, growUnmounted } from './filesystem-grow.ts';
 export { filesystemBytes, probeSignature, type Signature } from './filesystem-probe.ts';
 
 const LONG_MS = 600_000;

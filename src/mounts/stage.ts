@@ -84,7 +84,7 @@ async function mountVolume(
   const device = await context.backend.attach(volume.id, { readOnly: false });
   await failpoint('stage.attached');
   const fsType = await ensureFilesystem(context, volume, device, access.fsType, signal);
-  if (!readOnly) await growBeforeMount(device.path, fsType, signal);
+  await growBeforeMount(context, { id: volume.id, device: device.path, fsType, readOnly }, signal);
   await failpoint('stage.ready');
   checkCancelled(signal);
   // Of options that contradict each other the last counts: the flags in their order, and ours after them.

@@ -8,6 +8,7 @@ import { run } from '../../../src/host/exec.ts';
 import {
   canGrowMounted,
   checkFilesystem,
+  checkToGrow,
   deviceBytes,
   filesystemBytes,
   growFilesystem,
@@ -41,6 +42,7 @@ describe.each(FS_TYPES)('%s', (fsType) => {
     } else {
       await expect(growFilesystem(fsType, path, root)).rejects.toMatchObject({ code: 'failed-precondition' });
       await unmount(root);
+      await checkToGrow(path, { interrupted: false, signal: new AbortController().signal });
       await growUnmounted(path);
       await mount({ source: path, target: root, fsType, options: [] });
     }
