@@ -9,9 +9,6 @@ const LONG_MS = 600_000;
 /** For what must not stop half way: more than the slowest disk needs. */
 const GROW_MS = 6 * 3_600_000;
 
-// e2fsck(8), EXIT CODE
-const E2FSCK_UNCORRECTED = 4;
-
 // linux/capability.h
 const CAP_SYS_RESOURCE = 24n;
 
@@ -63,9 +60,9 @@ export async function checkToGrow(
     // 1: errors were found and mended.
     await run(['e2fsck', '-f', interrupted ? '-y' : '-p', device], { ...options, okCodes: [0, 1] });
   } catch (error) {
-    if (!(error instanceof CommandError && error.exitCode === E2FSCK_UNCORRECTED)) throw error;
+    if (!(error instanceof CommandError && error.stderr.includes('UNEXPECTED INCONSISTENCY'))) throw error;
     const reason = 'the ext4 has errors that are not mended without a question: run e2fsck on it';
-    throw new DriverError('failed-precondition', `${reason}: ${error.stdout.trim()}`, { cause: error });
+    throw new DriverError('failed-precondition', `${reason}: ${error.stderr.trim()}`, { cause: error });
   }
 }
 
