@@ -14,7 +14,7 @@ import { applyMountGroup } from './mount-group.ts';
 import { requireFolder } from './paths.ts';
 import { type FilesystemMount, locate, placedAt } from './placement.ts';
 import type { StageRequest } from './requests.ts';
-import { howOtherwise, type MountAccess, requireKnown } from './staged.ts';
+import { howOtherwise, isBlockReadOnly, isStagedAsBlock, type MountAccess, requireKnown } from './staged.ts';
 
 type MountRequest = StageRequest & { readonly capability: { readonly access: MountAccess } };
 
@@ -35,13 +35,15 @@ export async function stage(context: NodeContext, request: StageRequest, signal:
 
 async function stageBlock(context: NodeContext, volume: Volume, request: StageRequest): Promise<void> {
   const { backend } = context;
-  const { filesystems } = await locate(backend, volume.id);
-  if (filesystems.length > 0) throw stagedOtherwise('with a filesystem');
+  const placement = await locate(backend, volume.id);
+  if (placement.filesystems.length > 0) throw stagedOtherwise('with a filesystem');
+  const readOnly = isReadOnly(request.capability);
+  if (isStagedAsBlock(placement, volume.content)) requireMode(isBlockReadOnly(placement), readOnly);
   const { kind } = volume.content;
   // Before anybody can write to it: from now on it is never formatted.
   if (kind === 'blank' || kind === 'formatting') await backend.setContent(volume.id, { kind: 'raw' });
   await failpoint('stage.raw');
-  await backend.attach(volume.id, { readOnly: isReadOnly(request.capability) });
+  await backend.attach(volume.id, { readOnly });
 }
 
 async function stageFilesystem(
@@ -139,9 +141,13 @@ async function release({ backend }: NodeContext, { volumeId }: StageRequest): Pr
 
 /** CSI specification, "NodeStageVolume Errors": published already, but incompatible. */
 function requireStagedSo(present: FilesystemMount, access: MountAccess, readOnly: boolean): void {
-  if (present.readOnly !== readOnly) throw stagedOtherwise(readOnly ? 'for writing' : 'read-only');
+  requireMode(present.readOnly, readOnly);
   const otherwise = howOtherwise(present, access);
   if (otherwise !== undefined) throw stagedOtherwise(otherwise);
+}
+
+function requireMode(stagedReadOnly: boolean, readOnly: boolean): void {
+  if (stagedReadOnly !== readOnly) throw stagedOtherwise(stagedReadOnly ? 'read-only' : 'for writing');
 }
 
 function stagedOtherwise(how: string): DriverError {
