@@ -70,6 +70,15 @@ export async function wipeSignatures(device: string): Promise<void> {
   await run(['wipefs', '--all', '--force', '--quiet', device]);
 }
 
+/**
+ * Before a btrfs is mounted: the kernel remembers devices of what was on them, those of several devices also after the
+ * unmount. What another file had under this loop device's number is taken for a part of it, and the mount is refused.
+ */
+export async function forgetBtrfs(device: string): Promise<void> {
+  // 1: nothing was remembered, or the kernel has no btrfs yet.
+  await run(['btrfs', 'device', 'scan', '--forget', device], { okCodes: [0, 1] });
+}
+
 /** Size of a block device, in bytes (BLKGETSIZE64). */
 export async function deviceBytes(device: string): Promise<Bytes> {
   await using file = await open(device, constants.O_RDONLY);

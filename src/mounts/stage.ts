@@ -2,7 +2,7 @@ import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { FsType, Volume } from '../core/volume.ts';
 import { CommandError } from '../host/exec.ts';
-import { canGrowMounted } from '../host/filesystem.ts';
+import { canGrowMounted, forgetBtrfs } from '../host/filesystem.ts';
 import { mount, unmount } from '../host/mount.ts';
 import { mountAt } from '../host/mount-table.ts';
 import { isReadOnly, mountFlags } from './access-modes.ts';
@@ -96,6 +96,7 @@ async function mountVolume(
     // A copy has the UUID of its source, and XFS mounts no two with the same.
     ...(fsType === 'xfs' ? ['nouuid'] : []),
   ];
+  if (fsType === 'btrfs') await forgetBtrfs(device.path);
   try {
     await mount({ source: device.path, target: stagingPath, fsType, options });
   } catch (error) {

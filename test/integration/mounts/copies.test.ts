@@ -1,12 +1,15 @@
 /** Staging what was copied from another volume, also beside it. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { GiB } from '../../../src/core/bytes.ts';
-import { FS_TYPES } from '../../../src/core/volume.ts';
+import { FS_TYPES, type Volume } from '../../../src/core/volume.ts';
 import { run } from '../../../src/host/exec.ts';
 import { checkFilesystem } from '../../../src/host/filesystem.ts';
 import { freeSpace } from '../../../src/host/statfs.ts';
 import { block, capability, mountAccess, NodePlayground, SIZE } from './node-playground.ts';
+
+// The kernel would remember the parts of a btrfs of several devices, whoever gets their loop devices next.
+afterAll(async () => void (await run(['btrfs', 'device', 'scan', '--forget'])));
 
 describe.each(FS_TYPES)('%s', (fsType) => {
   const asked = capability(mountAccess(fsType));
@@ -69,15 +72,36 @@ describe.each(FS_TYPES)('%s', (fsType) => {
   });
 });
 
+/** A volume that is one of the two devices of a btrfs, which the kernel has registered; nothing is attached. */
+async function halfOfBtrfs(play: NodePlayground): Promise<Volume> {
+  const [half, other] = [await play.create('half'), await play.create('other')];
+  for (const { id } of [half, other]) {
+    await play.stage(id, capability(block));
+    await play.unstage(id);
+  }
+  const devices = await Promise.all([half, other].map(({ id }) => play.backend.attach(id, { readOnly: false })));
+  await run(['mkfs.btrfs', '-q', '-f', '-K', ...devices.map(({ path }) => path)]);
+  return half;
+}
+
+test('a btrfs is mounted beside its copy on a loop device that another btrfs had before', async () => {
+  await using play = await NodePlayground.open();
+  const asked = capability(mountAccess('btrfs'));
+  const source = await play.create('source');
+  await play.stage(source.id, asked);
+  await play.unstage(source.id);
+  const copy = await play.create('copy', SIZE, { kind: 'volume', id: source.id });
+  await halfOfBtrfs(play);
+  for (const { id } of (await play.backend.listVolumes({})).items) await play.backend.detach(id);
+  await mkdir(play.path('copy'));
+  await play.stage(source.id, asked);
+  await play.stage(copy.id, asked, play.path('copy'));
+});
+
 test('two btrfs with one UUID that the kernel can not tell apart are refused, and why', async () => {
   await using play = await NodePlayground.open();
-  const source = await play.create('source');
-  await play.stage(source.id, capability(block));
-  await play.unstage(source.id);
   // Of several devices: to those no kernel gives another identity.
-  const other = await play.create('other');
-  const devices = await Promise.all([source, other].map(({ id }) => play.backend.attach(id, { readOnly: false })));
-  await run(['mkfs.btrfs', '-q', '-f', '-K', ...devices.map(({ path }) => path)]);
+  const source = await halfOfBtrfs(play);
   const copy = await play.create('copy', SIZE, { kind: 'volume', id: source.id });
   await play.stage(source.id, capability(mountAccess('btrfs')));
   await mkdir(play.path('copy'));
