@@ -22,14 +22,20 @@ export function asFsType(name: string | undefined): FsType | undefined {
  *   blank ── before mkfs ──▶ formatting ── after mkfs ──▶ filesystem
  *     └──── before it is handed out as a block device ──▶ raw
  *
- * A crash inside mkfs leaves `formatting`: nobody has used the filesystem yet, so mkfs may run again.
+ * A crash inside mkfs leaves `formatting`: nobody has used the filesystem yet, so mkfs may run again. One while an
+ * unmounted filesystem is made larger leaves `growing`: what is wrong with it then was right before.
  */
 export type Content =
   | { readonly kind: 'blank' }
   | { readonly kind: 'formatting'; readonly fsType: FsType }
-  /** `identity: 'copied'`: the filesystem still has its source's UUID. */
-  | { readonly kind: 'filesystem'; readonly fsType: FsType; readonly identity: 'own' | 'copied' }
-  | { readonly kind: 'raw' };
+  /** `identity: 'copied'`: the filesystem has its source's UUID, and keeps it. */
+  | {
+      readonly kind: 'filesystem';
+      readonly fsType: FsType;
+      readonly identity: 'own' | 'copied';
+      readonly growing?: true;
+    }
+  | { readonly kind: 'raw'; readonly growing?: true };
 
 /** What a volume is handed out as: a filesystem on a folder, or a block device. */
 export const ACCESS_TYPES = ['mount', 'block'] as const;

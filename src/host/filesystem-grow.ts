@@ -1,9 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { DriverError } from '../core/errors.ts';
 import type { FsType } from '../core/volume.ts';
+import { isHeld } from './block-device.ts';
 import { CommandError, run } from './exec.ts';
 
 const LONG_MS = 600_000;
+
+/** For what must not stop half way: more than the slowest disk needs. */
+const GROW_MS = 6 * 3_600_000;
 
 // linux/capability.h
 const CAP_SYS_RESOURCE = 24n;
@@ -41,13 +45,32 @@ export async function canGrowMounted(fsType: FsType): Promise<boolean> {
 }
 
 /**
- * Grows an unmounted ext4 to the size of its device. Slower than mounted: it is checked in full first, as resize2fs
- * demands; what a crash leaves, the check of the next attempt mends.
- * @throws CommandError when the check finds what it can't mend
+ * Checks an unmounted ext4 in full, as `growUnmounted` demands, and mends what is mended without a question.
+ * @param options.interrupted a `growUnmounted` before this one did not end: whatever is wrong now is mended, since
+ *   nothing was before; that is not cancelled
+ * @throws DriverError unavailable while that one still runs, failed-precondition for what is not mended so, cancelled
  */
-export async function growUnmounted(device: string, signal?: AbortSignal): Promise<void> {
-  const options = { timeoutMs: LONG_MS, ...(signal && { signal }) };
-  // 1: errors were found and mended.
-  await run(['e2fsck', '-f', '-p', device], { ...options, okCodes: [0, 1] });
-  await run(['resize2fs', device], options);
+export async function checkToGrow(
+  device: string,
+  { interrupted, signal }: { readonly interrupted: boolean; readonly signal: AbortSignal },
+): Promise<void> {
+  if (await isHeld(device)) throw new DriverError('unavailable', `another process works on ${device}: try again later`);
+  const options = interrupted ? { timeoutMs: GROW_MS } : { timeoutMs: LONG_MS, signal };
+  try {
+    // 1: errors were found and mended.
+    await run(['e2fsck', '-f', interrupted ? '-y' : '-p', device], { ...options, okCodes: [0, 1] });
+  } catch (error) {
+    if (!(error instanceof CommandError && error.stderr.includes('UNEXPECTED INCONSISTENCY'))) throw error;
+    const reason = 'the ext4 has errors that are not mended without a question: run e2fsck on it';
+    throw new DriverError('failed-precondition', `${reason}: ${error.stderr.trim()}`, { cause: error });
+  }
+}
+
+/**
+ * Grows an unmounted ext4 to the size of its device. It can't be cancelled: what is interrupted can be neither mounted nor
+ * checked with `-p`. The caller writes down that it is under way, for the next `checkToGrow`.
+ * @throws CommandError
+ */
+export async function growUnmounted(device: string): Promise<void> {
+  await run(['resize2fs', device], { timeoutMs: GROW_MS });
 }

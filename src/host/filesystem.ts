@@ -8,7 +8,7 @@ import { BLKGETSIZE64 } from './ioctl.ts';
 import { ioctl } from './libc.ts';
 
 export { type CheckResult, checkFilesystem } from './filesystem-check.ts';
-export { canGrowMounted, growFilesystem, growUnmounted } from './filesystem-grow.ts';
+export { canGrowMounted, checkToGrow, growFilesystem, growUnmounted } from './filesystem-grow.ts';
 export { filesystemBytes, probeSignature, type Signature } from './filesystem-probe.ts';
 
 const LONG_MS = 600_000;
@@ -71,12 +71,12 @@ export async function wipeSignatures(device: string): Promise<void> {
 }
 
 /**
- * Gives an unmounted copy of a btrfs filesystem a UUID of its own: the kernel takes two with the same for one
- * filesystem. Only the superblocks are written (metadata_uuid), whatever its size.
+ * Before a btrfs is mounted: the kernel remembers devices of what was on them, those of several devices also after the
+ * unmount. What another file had under this loop device's number is taken for a part of it, and the mount is refused.
  */
-export async function renewIdentity(device: string, fsType: 'btrfs'): Promise<void> {
-  const commands = { btrfs: ['btrfstune', '-m', device] } as const;
-  await run(commands[fsType]);
+export async function forgetBtrfs(device: string): Promise<void> {
+  // 1: nothing was remembered, or the kernel has no btrfs yet.
+  await run(['btrfs', 'device', 'scan', '--forget', device], { okCodes: [0, 1] });
 }
 
 /** Size of a block device, in bytes (BLKGETSIZE64). */

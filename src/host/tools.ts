@@ -19,7 +19,6 @@ const PACKAGES = new Map([
   ['xfs_repair', 'xfsprogs'],
   ['mkfs.btrfs', 'btrfs-progs'],
   ['btrfs', 'btrfs-progs'],
-  ['btrfstune', 'btrfs-progs'],
   ['ip', 'iproute2'],
   ['nsenter', 'util-linux'],
   ['openssl', 'openssl'],

@@ -3,7 +3,7 @@ import type { AttachedDevice } from '../core/backend.ts';
 import { DriverError, invalidArgument } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import { asFsType, DEFAULT_FS_TYPE, type FsType, type Volume } from '../core/volume.ts';
-import { makeFilesystem, probeSignature, renewIdentity, requireRoomFor, wipeSignatures } from '../host/filesystem.ts';
+import { makeFilesystem, probeSignature, requireRoomFor, wipeSignatures } from '../host/filesystem.ts';
 import type { NodeContext } from './context.ts';
 
 const FS_TYPE_FIELD = 'volume_capability.mount.fs_type';
@@ -42,6 +42,7 @@ export async function ensureFilesystem(
   const fsType = plannedFsType(volume, wanted) ?? (await foundType(device, wanted));
   switch (volume.content.kind) {
     case 'raw':
+    case 'filesystem':
       break;
     case 'blank':
       await requireBlank(device);
@@ -50,9 +51,6 @@ export async function ensureFilesystem(
     case 'formatting':
       await wipeSignatures(device.path);
       await format(context, volume, device, { fsType, zeroed: false }, signal);
-      break;
-    case 'filesystem':
-      if (fsType === 'btrfs' && volume.content.identity === 'copied') await makeOwn(context, volume, device);
       break;
   }
   return fsType;
@@ -72,13 +70,6 @@ async function format(
   await makeFilesystem(device.path, fsType, { zeroed, signal });
   await failpoint('stage.formatted');
   await backend.setContent(id, { kind: 'filesystem', fsType, identity: 'own' });
-}
-
-/** Two btrfs with one UUID are one to the kernel. A crash in between gives it another UUID once more: no harm. */
-async function makeOwn({ backend }: NodeContext, { id }: Volume, device: AttachedDevice): Promise<void> {
-  await renewIdentity(device.path, 'btrfs');
-  await failpoint('stage.renewed');
-  await backend.setContent(id, { kind: 'filesystem', fsType: 'btrfs', identity: 'own' });
 }
 
 async function requireBlank(device: AttachedDevice): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Bytes } from '../core/bytes.ts';
 import type { NodeContext } from './context.ts';
 import { expand } from './expand.ts';
+import { fullPoolIsExhausted } from './full-pool.ts';
 import { publish } from './publish.ts';
 import type {
   ExpandRequest,
@@ -29,7 +30,7 @@ export class NodeService implements NodeOperations {
   }
 
   stage(request: StageRequest, signal: AbortSignal): Promise<void> {
-    return stage(this.#context, request, signal);
+    return fullPoolIsExhausted(this.#context.backend, signal, () => stage(this.#context, request, signal));
   }
 
   /** Not cut short by its signal: a volume that is half unstaged serves nobody. */
@@ -50,6 +51,6 @@ export class NodeService implements NodeOperations {
   }
 
   expand(request: ExpandRequest, signal: AbortSignal): Promise<Bytes> {
-    return expand(this.#context, request, signal);
+    return fullPoolIsExhausted(this.#context.backend, signal, () => expand(this.#context, request, signal));
   }
 }

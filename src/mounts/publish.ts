@@ -17,7 +17,7 @@ import {
   placedElsewhere,
 } from './placement.ts';
 import type { PublishRequest } from './requests.ts';
-import { howOtherwise, type MountAccess } from './staged.ts';
+import { howOtherwise, isBlockReadOnly, isStagedAsBlock, type MountAccess } from './staged.ts';
 
 type Mounted = FilesystemMount | NodeMount;
 
@@ -31,7 +31,7 @@ export async function publish(context: NodeContext, request: PublishRequest, sig
   const readOnly = request.readOnly || isReadOnly(capability);
   const placement = await locate(context.backend, volumeId);
   const staged = requireStaged(placement, content, capability.access.kind, stagingPath);
-  if (staged?.readOnly === true && !readOnly) {
+  if (!readOnly && (staged ? staged.readOnly : isBlockReadOnly(placement))) {
     throw new DriverError('failed-precondition', 'the volume is staged read-only');
   }
   const present = placedAt(placement, targetPath, 'target_path');
@@ -63,8 +63,7 @@ function requireStaged(
   if (kind === 'block') {
     if (placement.filesystems.length > 0) throw notStaged('as a block device, but with a filesystem');
     // Staging as a block device is what keeps it from ever being formatted: see `stage`.
-    const formattable = content.kind === 'blank' || content.kind === 'formatting';
-    if (placement.devices.length === 0 || formattable) throw notStaged('on this node');
+    if (!isStagedAsBlock(placement, content)) throw notStaged('on this node');
     return undefined;
   }
   const staged = placement.filesystems.findLast((mount) => mount.path === path && mount.whole);

@@ -2,7 +2,7 @@ import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { FsType, Volume } from '../core/volume.ts';
 import { CommandError } from '../host/exec.ts';
-import { canGrowMounted } from '../host/filesystem.ts';
+import { canGrowMounted, forgetBtrfs } from '../host/filesystem.ts';
 import { mount, unmount } from '../host/mount.ts';
 import { mountAt } from '../host/mount-table.ts';
 import { isReadOnly, mountFlags } from './access-modes.ts';
@@ -14,7 +14,7 @@ import { applyMountGroup } from './mount-group.ts';
 import { requireFolder } from './paths.ts';
 import { type FilesystemMount, locate, placedAt } from './placement.ts';
 import type { StageRequest } from './requests.ts';
-import { howOtherwise, type MountAccess, requireKnown } from './staged.ts';
+import { howOtherwise, isBlockReadOnly, isStagedAsBlock, type MountAccess, requireKnown } from './staged.ts';
 
 type MountRequest = StageRequest & { readonly capability: { readonly access: MountAccess } };
 
@@ -35,13 +35,15 @@ export async function stage(context: NodeContext, request: StageRequest, signal:
 
 async function stageBlock(context: NodeContext, volume: Volume, request: StageRequest): Promise<void> {
   const { backend } = context;
-  const { filesystems } = await locate(backend, volume.id);
-  if (filesystems.length > 0) throw stagedOtherwise('with a filesystem');
+  const placement = await locate(backend, volume.id);
+  if (placement.filesystems.length > 0) throw stagedOtherwise('with a filesystem');
+  const readOnly = isReadOnly(request.capability);
+  if (isStagedAsBlock(placement, volume.content)) requireMode(isBlockReadOnly(placement), readOnly);
   const { kind } = volume.content;
   // Before anybody can write to it: from now on it is never formatted.
   if (kind === 'blank' || kind === 'formatting') await backend.setContent(volume.id, { kind: 'raw' });
   await failpoint('stage.raw');
-  await backend.attach(volume.id, { readOnly: isReadOnly(request.capability) });
+  await backend.attach(volume.id, { readOnly });
 }
 
 async function stageFilesystem(
@@ -79,12 +81,12 @@ async function mountVolume(
   signal: AbortSignal,
 ): Promise<Pick<FilesystemMount, 'device' | 'fsType'>> {
   plannedFsType(volume, access.fsType);
-  // For writing even when it is used read-only: making the filesystem, replaying its journal and giving it an identity
-  // write. The mount is what is read-only.
+  // For writing even when it is used read-only: making the filesystem and replaying its journal write. The mount is what
+  // is read-only.
   const device = await context.backend.attach(volume.id, { readOnly: false });
   await failpoint('stage.attached');
   const fsType = await ensureFilesystem(context, volume, device, access.fsType, signal);
-  if (!readOnly) await growBeforeMount(device.path, fsType, signal);
+  await growBeforeMount(context, { id: volume.id, device: device.path, fsType, readOnly }, signal);
   await failpoint('stage.ready');
   checkCancelled(signal);
   // Of options that contradict each other the last counts: the flags in their order, and ours after them.
@@ -94,16 +96,27 @@ async function mountVolume(
     // A copy has the UUID of its source, and XFS mounts no two with the same.
     ...(fsType === 'xfs' ? ['nouuid'] : []),
   ];
+  if (fsType === 'btrfs') await forgetBtrfs(device.path);
   try {
     await mount({ source: device.path, target: stagingPath, fsType, options });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    // mount(8) says "wrong fs type, bad option, bad superblock" for all three: so do we.
-    const said = error.stderr.trim();
-    throw new DriverError('failed-precondition', `the volume can't be mounted: ${said}`, { cause: error });
+    throw new DriverError('failed-precondition', `the volume can't be mounted: ${whyRefused(fsType, error)}`, {
+      cause: error,
+    });
   }
   await requireInForce(fsType, stagingPath, access.mountFlags);
   return { device, fsType };
+}
+
+/**
+ * A copy keeps the UUID of its source: to give it another, btrfstune rewrites what an interruption makes unmountable, and
+ * a log that is not replayed yet. Linux mounts copies side by side from 6.7 on (temp_fsid), for what has one device.
+ */
+function whyRefused(fsType: FsType, { stderr }: CommandError): string {
+  // mount(8) says "wrong fs type, bad option, bad superblock" for all three: so do we.
+  if (fsType !== 'btrfs' || !stderr.includes('File exists')) return stderr.trim();
+  return 'a btrfs with the same UUID, its source or another copy, is mounted on this node; before Linux 6.7 only one can be';
 }
 
 /** Flags that contradict each other, or mean nothing to this kernel: better now than for the caller who asks again. */
@@ -129,9 +142,13 @@ async function release({ backend }: NodeContext, { volumeId }: StageRequest): Pr
 
 /** CSI specification, "NodeStageVolume Errors": published already, but incompatible. */
 function requireStagedSo(present: FilesystemMount, access: MountAccess, readOnly: boolean): void {
-  if (present.readOnly !== readOnly) throw stagedOtherwise(readOnly ? 'for writing' : 'read-only');
+  requireMode(present.readOnly, readOnly);
   const otherwise = howOtherwise(present, access);
   if (otherwise !== undefined) throw stagedOtherwise(otherwise);
+}
+
+function requireMode(stagedReadOnly: boolean, readOnly: boolean): void {
+  if (stagedReadOnly !== readOnly) throw stagedOtherwise(stagedReadOnly ? 'read-only' : 'for writing');
 }
 
 function stagedOtherwise(how: string): DriverError {

@@ -1,10 +1,20 @@
 import type { Access } from '../core/capability.ts';
 import { DriverError } from '../core/errors.ts';
-import { asFsType, type FsType } from '../core/volume.ts';
+import { asFsType, type Content, type FsType } from '../core/volume.ts';
 import { differingFlags } from './mount-flags.ts';
-import type { FilesystemMount } from './placement.ts';
+import type { FilesystemMount, Placement } from './placement.ts';
 
 export type MountAccess = Extract<Access, { kind: 'mount' }>;
+
+/** Whether a volume is staged as a block device: attached, and written down as what is never formatted. */
+export function isStagedAsBlock({ devices }: Pick<Placement, 'devices'>, { kind }: Content): boolean {
+  return devices.length > 0 && kind !== 'blank' && kind !== 'formatting';
+}
+
+/** How it was staged: a target for readers of what is staged for writing has a second device, and not the other way. */
+export function isBlockReadOnly({ devices }: Pick<Placement, 'devices'>): boolean {
+  return devices.every(({ readOnly }) => readOnly);
+}
 
 /** @throws DriverError failed-precondition for a filesystem that this driver does not make */
 export function requireKnown({ fsType }: Pick<FilesystemMount, 'fsType'>): FsType {

@@ -8,7 +8,7 @@ import type { UnpublishRequest } from './requests.ts';
 
 /**
  * Takes the volume off a target, and removes the target. What was never published succeeds; a volume that is not known
- * too, and then nothing is touched.
+ * too, and then nothing is touched. Nothing tells a target from the folder that the volume is staged on: the caller does.
  * @throws DriverError failed-precondition when something else is mounted there, or holds data there
  */
 export async function unpublish(context: NodeContext, { targetPath, volumeId }: UnpublishRequest): Promise<void> {

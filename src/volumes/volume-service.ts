@@ -115,14 +115,17 @@ export class VolumeService {
 
   /**
    * @param node only this node's pool; all when absent. A node that there is not has no room.
+   * @param fsType what the volume is to hold; one that needs more than the pool has leaves no room
    * @throws DriverError unavailable when the node is away; without one, those that are away count as full
    */
-  async capacity(node: NodeName | undefined, signal: AbortSignal): Promise<AvailableCapacity> {
+  async capacity(node: NodeName | undefined, signal: AbortSignal, fsType?: FsType): Promise<AvailableCapacity> {
     if (node !== undefined) {
       if (!this.#directory.has(node)) return NO_CAPACITY;
-      return await capacityOf(this.#directory.agent(node), signal);
+      return await capacityOf(this.#directory.agent(node), fsType, signal);
     }
-    const { found } = await askNodes(this.#directory, this.#directory.nodes(), (agent) => capacityOf(agent, signal));
+    const { found } = await askNodes(this.#directory, this.#directory.nodes(), (agent) =>
+      capacityOf(agent, fsType, signal),
+    );
     const [first, ...others] = found;
     if (!first) return NO_CAPACITY;
     return others.reduce(
@@ -217,9 +220,15 @@ function limitsFor(limits: VolumeLimits, fsType: FsType | undefined): VolumeLimi
 
 const NO_CAPACITY: AvailableCapacity = { availableBytes: 0n, maxVolumeBytes: 0n, minVolumeBytes: 0n };
 
-async function capacityOf(agent: NodeAgent, signal: AbortSignal): Promise<AvailableCapacity> {
+async function capacityOf(
+  agent: NodeAgent,
+  fsType: FsType | undefined,
+  signal: AbortSignal,
+): Promise<AvailableCapacity> {
   const { availableBytes } = await agent.capacity(signal);
-  const { sizeGranularity, minVolumeBytes, maxVolumeBytes } = await agent.limits(signal);
-  const usable = maxBytes(0n, availableBytes - (availableBytes % sizeGranularity));
+  const { sizeGranularity, minVolumeBytes, maxVolumeBytes } = limitsFor(await agent.limits(signal), fsType);
+  const whole = availableBytes - (availableBytes % sizeGranularity);
+  // Too little for the smallest volume is nothing.
+  const usable = whole < minVolumeBytes ? 0n : whole;
   return { availableBytes: usable, maxVolumeBytes: minBytes(usable, maxVolumeBytes), minVolumeBytes };
 }

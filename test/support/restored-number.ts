@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { expect } from '@jest/globals';
 import type { Snapshot } from '../../src/core/snapshot.ts';
-import { checkFilesystem, renewIdentity } from '../../src/host/filesystem.ts';
+import { checkFilesystem } from '../../src/host/filesystem.ts';
 import { unmount } from '../../src/host/mount.ts';
 import type { Rig } from './rig.ts';
 import type { Scratch } from './scratch.ts';
@@ -19,7 +19,6 @@ export async function numberIn(rig: Rig, scratch: Scratch, { id, sizeBytes, cont
     if (content.kind !== 'filesystem') return await readNumber(path);
     const { fsType } = content;
     if (fsType === 'ext4') expect(await checkFilesystem(path, fsType)).toMatchObject({ clean: true });
-    if (fsType === 'btrfs') await renewIdentity(path, fsType);
     const mountPoint = await scratch.mount('restored', path, fsType, fsType === 'xfs' ? ['nouuid'] : []);
     try {
       return await readNumber(`${mountPoint}/number`);

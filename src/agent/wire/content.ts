@@ -21,9 +21,11 @@ export function writeContent(content: Content): Wire<WireContent> {
     case 'formatting':
       return { formatting: { fsType: content.fsType } };
     case 'filesystem':
-      return { filesystem: { fsType: content.fsType, identity: IDENTITIES[content.identity] } };
+      return {
+        filesystem: { fsType: content.fsType, identity: IDENTITIES[content.identity], growing: !!content.growing },
+      };
     case 'raw':
-      return { raw: {} };
+      return { raw: { growing: !!content.growing } };
   }
 }
 
@@ -34,9 +36,10 @@ export function readContent(field: string, wire: WireContentOutput | null): Cont
   if (filesystem) {
     const identity = filesystem.identity === IDENTITIES.own ? 'own' : 'copied';
     if (filesystem.identity !== IDENTITIES[identity]) throw invalidArgument(`${field}.filesystem.identity`, 'unknown');
-    return { kind: 'filesystem', fsType: readFsType(`${field}.filesystem`, filesystem.fsType), identity };
+    const fsType = readFsType(`${field}.filesystem`, filesystem.fsType);
+    return { kind: 'filesystem', fsType, identity, ...readGrowing(filesystem) };
   }
-  if (raw) return { kind: 'raw' };
+  if (raw) return { kind: 'raw', ...readGrowing(raw) };
   throw invalidArgument(field, 'of no kind that is known here');
 }
 
@@ -51,6 +54,10 @@ export function readSource(node: NodeName, field: string, wire: WireSourceOutput
   }
   if (volumeId !== undefined) return { kind: 'volume', id: readIdOn(node, `${field}.volume_id`, 'volume', volumeId) };
   throw invalidArgument(field, 'of no kind that is known here');
+}
+
+function readGrowing({ growing }: { readonly growing: boolean }): { readonly growing?: true } {
+  return growing ? { growing } : {};
 }
 
 function readFsType(field: string, name: string): FsType {

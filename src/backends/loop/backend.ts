@@ -16,7 +16,7 @@ import { Cuts } from './cuts.ts';
 import { BUFFERED, Devices } from './devices.ts';
 import { examine } from './examine.ts';
 import { Layout } from './layout.ts';
-import { closePool, openPool, type PoolOptions } from './pool.ts';
+import { closePool, leavePool, openPool, type PoolOptions } from './pool.ts';
 import { Store } from './store.ts';
 import { sweep } from './sweep.ts';
 import { Trash } from './trash.ts';
@@ -54,7 +54,8 @@ export class LoopBackend extends PoolBackend {
    * @throws DriverError data-loss when a committed record can't be read
    */
   static async open(options: LoopBackendOptions, clock: Clock, log: Logger): Promise<LoopBackend> {
-    const place = await openPool(options);
+    await using opened = new AsyncDisposableStack();
+    const place = opened.adopt(await openPool(options), leavePool);
     const [device] = place.file === undefined ? [] : await findLoops(place.file);
     if (device && !device.directIo) log.warn({ pool: place.file, device: device.path }, BUFFERED);
     const layout = new Layout(place.folder);
@@ -62,6 +63,7 @@ export class LoopBackend extends PoolBackend {
       await mkdir(folder, { recursive: true, mode: 0o700 });
     }
     const trash = new Trash(layout.trash, log);
+    opened.defer(() => trash.emptied());
     const index = Store.load(layout);
     assertPoolOf(options.node, index);
     for (const undecided of await sweep(layout, index, options.node, trash, log)) index.putSealed(undecided);
@@ -77,6 +79,7 @@ export class LoopBackend extends PoolBackend {
       examine: (volumes) => examine(place, layout, devices, volumes),
       heldBytes: (id) => allocatedBytes(layout.volumeImage(id)),
     };
+    opened.move();
     return new LoopBackend(place, parts, trash);
   }
 

@@ -7,7 +7,7 @@
 import { mkdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Bytes, formatBytes, MiB, roundUp } from '../../core/bytes.ts';
-import { DriverError, invalidArgument } from '../../core/errors.ts';
+import { DriverError, hasCode, invalidArgument } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import { syncFile, syncFolder } from '../../host/durable-file.ts';
 import { exists } from '../../host/exists.ts';
@@ -49,16 +49,35 @@ export async function openPool({ dataDir: given, poolBytes }: PoolOptions): Prom
     if (plain || (poolBytes === undefined && (await supportsReflink(dataDir)))) return { folder };
     await makePoolFile(dataDir, file, poolBytes);
   }
+  const place = { folder, file };
+  await using opened = new AsyncDisposableStack();
+  opened.defer(() => leavePool(place));
   await mountPool(file, folder);
   if (poolBytes !== undefined) await growPool(file, folder, poolBytes);
-  return { folder, file };
+  opened.move();
+  return place;
 }
 
-/** Unmounts and detaches the pool's own filesystem; the caller knows that no volume is in use. */
+/**
+ * Unmounts and detaches the pool's own filesystem.
+ * @throws DriverError failed-precondition while a volume is in use, or something else in it
+ */
 export async function closePool({ folder, file }: PoolPlace): Promise<void> {
   if (file === undefined) return;
-  await unmount(folder);
-  for (const loop of await findLoops(file)) await detachLoop(loop.path, undefined, loop);
+  const loops = await findLoops(file);
+  const mounted = await mountAt(folder);
+  // Something else that is mounted there is not ours to take away.
+  if (loops.some(({ devNumber }) => devNumber === mounted?.devNumber)) await unmount(folder);
+  for (const loop of loops) await detachLoop(loop.path, undefined, loop);
+}
+
+/** After a start that failed: closes the pool, unless it is in use, as after a restart of the driver. */
+export async function leavePool(place: PoolPlace): Promise<void> {
+  try {
+    await closePool(place);
+  } catch (error) {
+    if (!hasCode(error, 'failed-precondition')) throw error;
+  }
 }
 
 async function makePoolFile(dataDir: string, file: string, poolBytes: Bytes | undefined): Promise<void> {

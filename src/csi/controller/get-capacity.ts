@@ -1,7 +1,7 @@
 import type { ControllerDefinition } from '../../gen/csi/v1/Controller.ts';
 import type { Handler } from '../../rpc/types.ts';
 import type { VolumeService } from '../../volumes/volume-service.ts';
-import { conflictOf, parseCapability } from '../parse/capability.ts';
+import { conflictOf, fsTypeOf, parseCapability } from '../parse/capability.ts';
 import { parseParameters } from '../parse/parameters.ts';
 import { parseTopology } from '../parse/topology.ts';
 
@@ -15,7 +15,8 @@ export function getCapacity(volumes: VolumeService): Handler<ControllerDefinitio
     const node = parseTopology('accessible_topology', request.accessibleTopology);
     if (conflictOf('volume_capabilities', capabilities))
       return { availableCapacity: '0', maximumVolumeSize: { value: '0' } };
-    const { availableBytes, maxVolumeBytes, minVolumeBytes } = await volumes.capacity(node, signal);
+    const room = await volumes.capacity(node, signal, fsTypeOf(capabilities));
+    const { availableBytes, maxVolumeBytes, minVolumeBytes } = room;
     return {
       availableCapacity: String(availableBytes),
       maximumVolumeSize: { value: String(maxVolumeBytes) },

@@ -6,7 +6,6 @@ import type { Scenario } from './scenario.ts';
 
 const NAME = 'staged';
 const EXT4 = mountCapability('ext4');
-const BTRFS = mountCapability('btrfs');
 let volumeId = '';
 let sourceId = '';
 
@@ -105,25 +104,6 @@ export const MOUNT_SCENARIOS: readonly Scenario[] = [
     revert: async (world) => {
       await remove(world);
       await copy(world, 'ext4', 2 * SIZES.ext4);
-    },
-    cleanUp: cleanUpCopy,
-  },
-  {
-    name: 'a copy of a btrfs volume is staged',
-    points: { 'stage.renewed': 'unseen' },
-    prepare: async (world) => {
-      await makeCopy(world, 'btrfs', SIZES.btrfs);
-      await stage(world, BTRFS);
-      await remove(world);
-      await copy(world, 'btrfs', SIZES.btrfs);
-    },
-    act: async (world) => {
-      await stage(world, BTRFS);
-      return await stats(world, `${NAME}-staged`);
-    },
-    revert: async (world) => {
-      await remove(world);
-      await copy(world, 'btrfs', SIZES.btrfs);
     },
     cleanUp: cleanUpCopy,
   },

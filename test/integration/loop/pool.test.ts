@@ -4,6 +4,8 @@ import { describe, expect, test } from '@jest/globals';
 import { renderTables } from '../../../src/app/roles/status.ts';
 import { inspectLoopPool } from '../../../src/backends/loop/inspect.ts';
 import { GiB, MiB } from '../../../src/core/bytes.ts';
+import { DriverError } from '../../../src/core/errors.ts';
+import { localOf } from '../../../src/core/ids.ts';
 import { run } from '../../../src/host/exec.ts';
 import { filesystemBytes } from '../../../src/host/filesystem.ts';
 import { attachLoop, detachLoop, findLoops, resizeLoop } from '../../../src/host/loop.ts';
@@ -191,6 +193,42 @@ describe('on a filesystem that can not reflink', () => {
     expect(await scratch.loops()).toEqual([]);
   });
 
+  test.each([
+    ['with the name of another node', async () => ({ node: 'other' })],
+    [
+      'with a record that is damaged',
+      async (scratch: Scratch) => {
+        await writeFile(scratch.path('data/pool/volumes', `${localOf(idOf('volume'))}.json`), '');
+        return {};
+      },
+    ],
+    ['with a size below its own', async () => ({ poolBytes: 600n * MiB })],
+  ])(
+    'a start %s is refused, and leaves nothing mounted or attached; what is in use it leaves alone',
+    async (_, damage) => {
+      await using scratch = await Scratch.open();
+      const { backend } = await openPool(scratch);
+      const { id } = await create(backend, 'volume');
+      const device = await backend.attach(id, { readOnly: false });
+      const change = await damage(scratch);
+      const [mounts, loops] = [await scratch.mounts(), await scratch.loops()];
+      await expect(openPool(scratch, change)).rejects.toThrow(DriverError);
+      expect([await scratch.mounts(), await scratch.loops()]).toEqual([mounts, loops]);
+
+      await detachLoop(device.path);
+      await expect(openPool(scratch, change)).rejects.toThrow(DriverError);
+      expect([await scratch.mounts(), await scratch.loops()]).toEqual([[], []]);
+    },
+  );
+
+  test('one that can not be mounted is not left attached', async () => {
+    await using scratch = await Scratch.open();
+    await (await openPool(scratch)).backend[Symbol.asyncDispose]();
+    await writeFile(scratch.path('data', 'pool.xfs'), Buffer.alloc(4096), { flag: 'r+' });
+    await expect(openPool(scratch)).rejects.toThrow('mount');
+    expect(await scratch.loops()).toEqual([]);
+  });
+
   test('it is not mounted over something else', async () => {
     await using scratch = await Scratch.open();
     const { backend } = await openPool(scratch);
@@ -202,6 +240,7 @@ describe('on a filesystem that can not reflink', () => {
     await scratch.mount('data/pool', loop?.path ?? '', 'ext4');
     await expect(openPool(scratch)).rejects.toMatchObject({ code: 'failed-precondition' });
     expect(await isThere(scratch.path('data', 'pool', 'precious'))).toBe(true);
+    expect(await scratch.loops()).toEqual([loop]);
   });
 });
 

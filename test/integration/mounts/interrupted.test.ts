@@ -1,9 +1,9 @@
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, stat, writeFile } from 'node:fs/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { armFailpoints } from '../../../src/core/failpoint.ts';
 import { FS_TYPES } from '../../../src/core/volume.ts';
 import { mountAt } from '../../../src/host/mount-table.ts';
-import { block, capability, mountAccess, NodePlayground, SIZE } from './node-playground.ts';
+import { block, capability, mountAccess, NodePlayground } from './node-playground.ts';
 
 // Nothing can be disarmed, only made harmless.
 const points = new Set<string>();
@@ -45,21 +45,6 @@ describe.each(FS_TYPES)('a stage that stops half way: %s', (fsType) => {
       expect(await play.backend.devices(id)).toEqual([]);
     }
   });
-});
-
-test('a copy that got its identity and not the record gets another', async () => {
-  await using play = await NodePlayground.open();
-  const asked = capability(mountAccess('btrfs'));
-  const source = await play.create('source');
-  await play.stage(source.id, asked);
-  await writeFile(`${play.staging}/file`, 'text');
-  await play.unstage(source.id);
-  const copy = await play.create('copy', SIZE, { kind: 'volume', id: source.id });
-  failAt('stage.renewed');
-  await expect(play.stage(copy.id, asked)).rejects.toThrow();
-  heal();
-  await play.stage(copy.id, asked);
-  expect(await readFile(`${play.staging}/file`, 'utf8')).toBe('text');
 });
 
 test('a volume that was to become a block device is never formatted', async () => {

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { LoopBackend } from '../../../src/backends/loop/backend.ts';
+import { LoopBackend, type LoopBackendOptions } from '../../../src/backends/loop/backend.ts';
 import { type Bytes, GiB, MiB } from '../../../src/core/bytes.ts';
 import type { Access, AccessMode, Capability } from '../../../src/core/capability.ts';
 import { systemClock } from '../../../src/core/clock.ts';
@@ -41,11 +41,12 @@ export class NodePlayground implements AsyncDisposable {
     this.node = new NodeService({ backend, dataDir: play.path('data') });
   }
 
-  static async open(): Promise<NodePlayground> {
+  static async open(change: Partial<LoopBackendOptions> = {}): Promise<NodePlayground> {
     const play = await Playground.open();
     for (const name of ['data', 'node', 'node/staging']) await mkdir(play.path(name));
-    const options = { dataDir: play.path('data'), poolBytes: 8n * GiB, node: 'test', overcommitRatio: 10 };
-    return new NodePlayground(play, await LoopBackend.open({ ...options, reservePercent: 1 }, systemClock, silent));
+    const policy = { poolBytes: 8n * GiB, overcommitRatio: 10, reservePercent: 1, ...change };
+    const options = { dataDir: play.path('data'), node: 'test', ...policy };
+    return new NodePlayground(play, await LoopBackend.open(options, systemClock, silent));
   }
 
   path(...names: string[]): string {

@@ -299,6 +299,9 @@ describe('a block device', () => {
     await play.publish(id, 'reader', { ...asBlock, readOnly: true });
     await play.publish(id, 'writer', asBlock);
     await expect(play.publish(id, 'reader', asBlock)).rejects.toMatchObject({ code: 'already-exists' });
+    const reader = capability(block, 'SINGLE_NODE_READER_ONLY');
+    await expect(play.stage(id, reader)).rejects.toMatchObject({ code: 'already-exists' });
+    await play.stage(id, asBlock.capability);
     {
       await using device = await open(play.path('reader'), 'r+').catch(() => undefined);
       await expect(device?.write(Buffer.alloc(512), 0, 512, 0) ?? Promise.reject(new Error())).rejects.toThrow();
@@ -309,12 +312,18 @@ describe('a block device', () => {
     expect(await play.backend.devices(id)).toEqual([]);
   });
 
-  test('of a reader is attached read-only', async () => {
+  test('of a reader is attached read-only, and is nothing to write to', async () => {
     await using play = await NodePlayground.open();
     const { id } = await play.create('volume');
     const reader = { capability: capability(block, 'SINGLE_NODE_READER_ONLY') };
     await play.stage(id, reader.capability);
     await play.publish(id, 'target', reader);
+    await expect(play.publish(id, 'writer', asBlock)).rejects.toMatchObject({
+      code: 'failed-precondition',
+      message: expect.stringContaining('staged read-only'),
+    });
+    await expect(play.stage(id, asBlock.capability)).rejects.toMatchObject({ code: 'already-exists' });
+    await play.stage(id, reader.capability);
     expect(await play.backend.devices(id)).toEqual([expect.objectContaining({ readOnly: true })]);
     await play.unpublish(id, 'target');
     await play.unstage(id);

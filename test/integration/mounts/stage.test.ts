@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { open, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
 import { GiB, MiB } from '../../../src/core/bytes.ts';
 import { DriverError } from '../../../src/core/errors.ts';
@@ -9,8 +9,7 @@ import { checkFilesystem, makeFilesystem, probeSignature } from '../../../src/ho
 import { freezeFilesystem, openForFreeze } from '../../../src/host/freeze.ts';
 import { mountAt } from '../../../src/host/mount-table.ts';
 import { allocatedBytes } from '../../../src/host/sparse-file.ts';
-import { freeSpace } from '../../../src/host/statfs.ts';
-import { block, capability, live, mountAccess, NodePlayground, SIZE } from './node-playground.ts';
+import { block, capability, live, mountAccess, NodePlayground } from './node-playground.ts';
 
 test('a filesystem that has shut down after an I/O error is unpublished and unstaged like any other', async () => {
   await using play = await NodePlayground.open();
@@ -45,48 +44,6 @@ describe.each(FS_TYPES)('%s', (fsType) => {
 
     await play.stage(id, asked);
     expect(await readFile(`${play.staging}/file`, 'utf8')).toBe('kept');
-  });
-
-  test('is mounted beside its copy, and each keeps its own data', async () => {
-    await using play = await NodePlayground.open();
-    const source = await play.create('source');
-    await play.stage(source.id, asked);
-    await writeFile(`${play.staging}/file`, 'source');
-    await play.unstage(source.id);
-    const copy = await play.create('copy', SIZE, { kind: 'volume', id: source.id });
-    expect(copy.content).toEqual({ kind: 'filesystem', fsType, identity: 'copied' });
-
-    await play.stage(source.id, asked);
-    await mkdir(play.path('copy'));
-    await play.stage(copy.id, asked, play.path('copy'));
-    expect(await readFile(play.path('copy', 'file'), 'utf8')).toBe('source');
-    await writeFile(play.path('copy', 'file'), 'copy');
-    expect(await readFile(`${play.staging}/file`, 'utf8')).toBe('source');
-    if (fsType === 'btrfs') {
-      expect((await play.backend.getVolume(copy.id))?.content).toMatchObject({ identity: 'own' });
-    }
-    await play.unstage(copy.id, play.path('copy'));
-    await play.unstage(source.id);
-  });
-
-  test('fills a volume that is larger than its source', async () => {
-    await using play = await NodePlayground.open();
-    const source = await play.create('source');
-    await play.stage(source.id, asked);
-    await writeFile(`${play.staging}/file`, 'source');
-    const before = await freeSpace(play.staging);
-    await play.unstage(source.id);
-    const copy = await play.create('copy', GiB, { kind: 'volume', id: source.id });
-    await play.stage(copy.id, asked);
-    expect((await freeSpace(play.staging)).totalBytes).toBeGreaterThan(before.totalBytes * 2n);
-    expect(await readFile(`${play.staging}/file`, 'utf8')).toBe('source');
-    await play.stage(copy.id, asked);
-    const [device] = await play.backend.devices(copy.id);
-    await play.unstage(copy.id);
-    const again = await play.backend.attach(copy.id, { readOnly: true });
-    expect(again.devNumber).toBeDefined();
-    expect(device).toBeDefined();
-    expect(await checkFilesystem(again.path, fsType)).toMatchObject({ clean: true });
   });
 
   test('is read-only for readers, made first when it is blank', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { GiB } from '../../../src/core/bytes.ts';
+import { GiB, MiB } from '../../../src/core/bytes.ts';
 import { DriverError } from '../../../src/core/errors.ts';
 import { groupId, snapshotId, volumeId } from '../../../src/core/ids.ts';
 import { DRIVER_NAME, TOPOLOGY_KEY } from '../../../src/core/names.ts';
@@ -221,6 +221,11 @@ test('GetCapacity: none for what can not be had', async () => {
   expect(await driver.controller.GetCapacity({})).toMatchObject(all);
   expect(await driver.controller.GetCapacity({ ...node('node-a'), volumeCapabilities: [BLOCK] })).toMatchObject(all);
   expect(await driver.controller.GetCapacity(node('node-z'))).toMatchObject({ availableCapacity: '0' });
+  const xfs = { ...MOUNT, mount: { fsType: 'xfs' } };
+  expect(await driver.controller.GetCapacity({ volumeCapabilities: [xfs] })).toMatchObject({
+    ...all,
+    minimumVolumeSize: { value: String(300n * MiB) },
+  });
   const shared = { ...MOUNT, accessMode: { mode: 'MULTI_NODE_MULTI_WRITER' } } as const;
   expect(await driver.controller.GetCapacity({ volumeCapabilities: [shared] })).toMatchObject({
     availableCapacity: '0',

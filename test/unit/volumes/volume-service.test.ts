@@ -261,6 +261,12 @@ test('capacity: of one node, of all, of none', async () => {
   expect(await volumes.capacity('z', noSignal)).toMatchObject({ availableBytes: 0n });
   directory.away.add('b');
   expect(await volumes.capacity(undefined, noSignal)).toMatchObject({ availableBytes: 3n * GiB });
+  directory.agent('a').freeBytes = 299n * MiB;
+  expect(await volumes.capacity('a', noSignal, 'ext4')).toMatchObject({ availableBytes: 299n * MiB });
+  const tooLittle = { availableBytes: 0n, maxVolumeBytes: 0n };
+  expect(await volumes.capacity('a', noSignal, 'xfs')).toEqual({ ...tooLittle, minVolumeBytes: 300n * MiB });
+  directory.agent('a').freeBytes = 3n * MiB;
+  expect(await volumes.capacity('a', noSignal)).toEqual({ ...tooLittle, minVolumeBytes: 4n * MiB });
   directory.agent('a').freeBytes = -5n;
   expect(await volumes.capacity('a', noSignal)).toMatchObject({ availableBytes: 0n });
 });

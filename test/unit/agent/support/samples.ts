@@ -36,7 +36,9 @@ export const CONTENTS: readonly Content[] = [
   { kind: 'formatting', fsType: 'xfs' },
   { kind: 'filesystem', fsType: 'ext4', identity: 'own' },
   { kind: 'filesystem', fsType: 'btrfs', identity: 'copied' },
+  { kind: 'filesystem', fsType: 'ext4', identity: 'own', growing: true },
   { kind: 'raw' },
+  { kind: 'raw', growing: true },
 ];
 
 export function health(change: Partial<VolumeHealth> = {}): VolumeHealth {
