@@ -1,5 +1,5 @@
 import { DriverError } from '../core/errors.ts';
-import { type ContentSource, isMadeFor, type Volume } from '../core/volume.ts';
+import { type ContentSource, isMadeFor, MIN_FILESYSTEM_BYTES, type Volume } from '../core/volume.ts';
 import { askTheSame } from './parameters.ts';
 import { isAllowedOn } from './placement.ts';
 import type { CreateVolumeRequest } from './requests.ts';
@@ -36,6 +36,9 @@ function differenceOf(volume: Volume, request: CreateVolumeRequest): string | un
   }
   if (request.fsType && 'fsType' in content && content.fsType !== request.fsType) {
     return `holds ${content.fsType} (asked for: ${request.fsType})`;
+  }
+  if (request.fsType && volume.capacityBytes < MIN_FILESYSTEM_BYTES[request.fsType]) {
+    return `has ${volume.capacityBytes} bytes, too few for ${request.fsType}`;
   }
   return undefined;
 }

@@ -206,6 +206,11 @@ describe('sizes', () => {
     expect(xfs.capacityBytes).toBe(300n * MiB);
     const ext4 = await volumes.create(ask({ name: 'ext4', range: small, fsType: 'ext4' }), noSignal);
     expect(ext4.capacityBytes).toBe(64n * MiB);
+    // It could never be staged as what the second request asks for.
+    await expect(volumes.create(ask({ name: 'ext4', range: small, fsType: 'xfs' }), noSignal)).rejects.toMatchObject({
+      code: 'already-exists',
+      message: expect.stringContaining('too few for xfs'),
+    });
     const tooSmall = ask({ name: 'x', range: { limitBytes: 299n * MiB }, fsType: 'xfs' });
     await expect(volumes.create(tooSmall, noSignal)).rejects.toMatchObject({ code: 'out-of-range' });
   });
