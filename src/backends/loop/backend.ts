@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { MiB, TiB } from '../../core/bytes.ts';
 import type { CapacityPolicy } from '../../core/capacity.ts';
 import type { Clock } from '../../core/clock.ts';
+import { hasCode } from '../../core/errors.ts';
 import type { NodeName } from '../../core/ids.ts';
 import type { Logger } from '../../core/observe.ts';
 import { syncFilesystem } from '../../host/durable-file.ts';
@@ -64,7 +65,7 @@ export class LoopBackend extends PoolBackend {
     }
     const trash = new Trash(layout.trash, log);
     opened.defer(() => trash.emptied());
-    const index = Store.load(layout);
+    const index = loadIndex(layout, opened);
     assertPoolOf(options.node, index);
     for (const undecided of await sweep(layout, index, options.node, trash, log)) index.putSealed(undecided);
     // What a dead process had renamed or unlinked and not yet synced counts as done from here on: so it must be on disk.
@@ -92,5 +93,15 @@ export class LoopBackend extends PoolBackend {
   async #inUse(): Promise<boolean> {
     const { index, devices } = this.#loop;
     return await devices.anyAttached([...index.volumes.values()].map(({ id }) => id));
+  }
+}
+
+/** What is damaged is named, and is to be mended where it is: so the pool stays mounted. */
+function loadIndex(layout: Layout, opened: AsyncDisposableStack): Store {
+  try {
+    return Store.load(layout);
+  } catch (error) {
+    if (hasCode(error, 'data-loss')) opened.move();
+    throw error;
   }
 }

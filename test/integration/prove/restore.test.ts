@@ -58,12 +58,22 @@ test('so is what the check sees in a filesystem that can be mounted', async () =
   expect(unchecked).toBeUndefined();
 });
 
+const KILLED = '#!/bin/sh\nkill -9 $$\n';
+const GIVES_UP = '#!/bin/sh\nexit 8\n';
+
 test.each([
-  { what: 'is not there', script: undefined, reason: /^e2fsck is not installed/ },
-  { what: 'is killed', script: '#!/bin/sh\nkill -9 $$\n', reason: /e2fsck .* died of SIGKILL/ },
-  { what: 'gives up', script: '#!/bin/sh\nexit 8\n', reason: /e2fsck .* exited with 8/ },
-])('a check that $what fails the run, and violates nothing', ({ script, reason }) => {
-  const { code, report } = runProveWithout('/usr/sbin/e2fsck', script, '--volumes', '2', '--rounds', '1');
+  {
+    what: 'is not there',
+    fsType: 'xfs',
+    tool: 'xfs_repair',
+    script: undefined,
+    reason: /^xfs_repair is not installed/,
+  },
+  { what: 'is killed', fsType: 'ext4', tool: 'e2fsck', script: KILLED, reason: /e2fsck .* died of SIGKILL/ },
+  { what: 'gives up', fsType: 'ext4', tool: 'e2fsck', script: GIVES_UP, reason: /e2fsck .* exited with 8/ },
+])('a check that $what fails the run, and violates nothing', ({ fsType, tool, script, reason }) => {
+  const flags = ['--volumes', '2', '--rounds', '1', '--fs-type', fsType];
+  const { code, report } = runProveWithout(`/usr/sbin/${tool}`, script, ...flags);
   expect(report).toMatchObject({ passed: false, violations: 0, violatedRounds: 0, unchecked: 2, cleanupFailures: [] });
   expect(report.failure).toBeUndefined();
   const because = { reason: expect.stringMatching(reason) as unknown };
@@ -72,8 +82,8 @@ test.each([
 });
 
 test('nor does the demonstration claim what it could not check', () => {
-  const { status, stdout } = runWithout('/usr/sbin/e2fsck', undefined, 'demo');
-  expect(stdout).toMatch(/volume 1 could not be checked: e2fsck is not installed/);
+  const { status, stdout } = runWithout('/usr/sbin/e2fsck', GIVES_UP, 'demo');
+  expect(stdout).toMatch(/volume 1 could not be checked: e2fsck .* exited with 8/);
   expect(stdout).toMatch(/Nothing is proved: 27 restored volumes could not be checked\./);
   expect(stdout).not.toMatch(/are consistent/);
   expect(status).toBe(1);
