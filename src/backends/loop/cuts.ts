@@ -61,12 +61,12 @@ export class Cuts {
         return { id, image, extents: await extentCount(image) };
       }),
     );
-    const ms = this.#price.predictMs(sumOf(images.map(({ extents }) => extents)));
-    if (ms <= budgetMs) return;
+    const sum = sumOf(images.map(({ extents }) => extents));
+    if (!this.#price.refuses(sum, budgetMs)) return;
     const [worst] = images.toSorted((a, b) => b.extents - a.extents);
     throw new DriverError(
       'failed-precondition',
-      `the cut would hold up writers for about ${Math.round(ms)} ms, and the budget of a fence is ${budgetMs} ms: ` +
+      `the cut would hold up writers for about ${Math.round(this.#price.predictMs(sum))} ms, and the budget of a fence is ${budgetMs} ms: ` +
         `volume ${worst?.id} has ${worst?.extents} extents; defragment it (xfs_fsr -v ${worst?.image}), copy its files ` +
         'to a new volume, or raise --fence-budget-ms',
     );
