@@ -44,6 +44,8 @@ export interface Surroundings {
   readonly metrics: Metrics;
   /** What the service is made of is put here, and is disposed of after the socket is closed: calls work on it. */
   readonly resources: AsyncDisposableStack;
+  /** The process is to stop: a start need not go on. */
+  readonly signal: AbortSignal;
 }
 
 export interface ServicePlan {
@@ -76,7 +78,7 @@ export async function runService(
   });
   await using _exposed = await expose?.(ready, async () => await service?.refresh?.());
 
-  service = await compose({ logger, metrics, resources });
+  service = await compose({ logger, metrics, resources, signal });
   const { nodeLocks, facts } = service;
   const interceptors = csiInterceptors({ logger, metrics, ...(nodeLocks && { nodeLocks }) });
   server.replace(csiServices(service.parts, about), interceptors);

@@ -12,6 +12,7 @@
  * If the agent dies the guard thaws; if the guard dies or hangs the agent thaws by its own descriptors; if both die the
  * next start thaws what the journal lists (`recover`).
  */
+import path from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
@@ -31,6 +32,8 @@ const PREPARE_LIMIT_MS = 30_000;
 export interface NodeFenceOptions {
   /** Raise rcu_expedited for the window, where the kernel has it. */
   readonly expediteRcu: boolean;
+  /** Path of the lock that the guard has a share of for as long as a round may freeze anything, as seen from here. */
+  readonly guardLock: string;
 }
 
 export class NodeFence {
@@ -85,11 +88,12 @@ export class NodeFence {
     try {
       for (const layers of members) own.push(await FencedMember.open(layers));
       const rcu = rcuExpedited === undefined ? {} : { rcuExpedited };
-      await armed(guard, { op: 'arm', token, members, ...rcu });
+      const { guardLock } = this.#options;
+      await armed(guard, { op: 'arm', token, members, lock: path.basename(guardLock), ...rcu });
       await failpoint('fence.armed');
       await writeBack(guard, token, limit.signal);
       signal.throwIfAborted();
-      await this.#journal.write({ token, members, ...rcu });
+      await this.#journal.write({ token, members, guardLock, ...rcu });
       await failpoint('fence.journaled');
       await writeBack(guard, token, limit.signal);
       signal.throwIfAborted();

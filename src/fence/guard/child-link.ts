@@ -5,16 +5,19 @@ import { startChild } from '../../host/child.ts';
 import { closed, type GuardLink, goneOrSoon } from './link.ts';
 import { GUARD_THREADS } from './protocol.ts';
 
-/** @throws DriverError internal when it can't be started */
-export async function startGuard(): Promise<GuardLink> {
+/** @param folder of its locks @throws DriverError internal when it can't be started */
+export async function startGuard(folder: string): Promise<GuardLink> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const main = fileURLToPath(new URL(`./main.${extension}`, import.meta.url));
   // In a process group of its own (detached): a signal to the agent's group must not take both.
-  const child = await startChild([process.execPath, '--max-old-space-size=64', '--max-semi-space-size=1', main], {
-    env: { UV_THREADPOOL_SIZE: String(GUARD_THREADS) },
-    stdio: ['pipe', 'pipe', 'inherit'],
-    detached: true,
-  });
+  const child = await startChild(
+    [process.execPath, '--max-old-space-size=64', '--max-semi-space-size=1', main, folder],
+    {
+      env: { UV_THREADPOOL_SIZE: String(GUARD_THREADS) },
+      stdio: ['pipe', 'pipe', 'inherit'],
+      detached: true,
+    },
+  );
   const { stdin: requests, stdout: replies } = child;
   if (!requests || !replies) throw new DriverError('internal', 'the guard was started without pipes');
   requests.on('error', () => undefined); // a dead guard is noticed by `gone`

@@ -12,7 +12,7 @@ class FakeGuard extends Guard {
   readonly #answer: (request: GuardRequest) => Promise<GuardReply>;
 
   constructor(answer: (request: GuardRequest) => Promise<GuardReply> = async () => ({ op: 'writeback' })) {
-    super();
+    super('/nowhere');
     this.#answer = answer;
   }
 
@@ -102,7 +102,7 @@ test('answers carry the id of their request, whatever the order they are ready i
 });
 
 test('a round that it does not know is thawed already', async () => {
-  const guard = new Guard();
+  const guard = new Guard('/nowhere');
   const ask = (request: GuardRequest) => guard.handle(request, () => undefined);
   expect(await ask({ op: 'thaw', token: 'x' })).toEqual({ op: 'thaw', thawedAtMs: [], heldThroughout: [] });
   await expect(ask({ op: 'writeback', token: 'x' })).rejects.toThrow('not armed');
@@ -110,7 +110,7 @@ test('a round that it does not know is thawed already', async () => {
 });
 
 test('what an agent asks for when it has gone is refused', async () => {
-  const guard = new Guard();
+  const guard = new Guard('/nowhere');
   const arm = guard.handle({ op: 'arm', token: 'x', members: [] }, () => undefined);
   expect(await guard.abandon()).toEqual([]);
   await expect(arm).rejects.toThrow('gone');
@@ -118,7 +118,7 @@ test('what an agent asks for when it has gone is refused', async () => {
 
 test('past its deadline it freezes nothing', async () => {
   let nowMs = 1000;
-  const guard = new Guard(new ExpeditedRcu(), { monotonicMs: () => nowMs, wallMs: () => 0 });
+  const guard = new Guard('/nowhere', new ExpeditedRcu(), { monotonicMs: () => nowMs, wallMs: () => 0 });
   await guard.handle({ op: 'arm', token: 'x', members: [] }, () => undefined);
   nowMs = 2000;
   const late = guard.handle({ op: 'freeze', token: 'x', deadlineMs: 1999 }, () => undefined);
