@@ -118,9 +118,9 @@ export class RoundEndings {
       // Both at once: nothing stays stopped while a cut that is under way is waited for, which must not be undone.
       const thawed = round?.session?.end();
       await Promise.allSettled([thawed, round?.cutting]);
-      await thawed;
       await failpoint('round.abort');
-      await this.#pool.abortCut(token);
+      // A thaw that failed keeps no cut.
+      await allSettled<unknown>([Promise.resolve(thawed), this.#pool.abortCut(token)]);
     } finally {
       // What could not be deleted is uncommitted all the same: nobody has to wait for it.
       this.#rounds.forget(token);
