@@ -4,10 +4,10 @@ import {
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
+import { cancelled } from '../core/wait.ts';
 import type { LoadedService } from './proto.ts';
 import { fromStatus } from './status.ts';
 import type { CallOf, ReplyOf, RpcName } from './types.ts';
-import { cancelled } from './wait-for.ts';
 
 export interface CallOptions {
   /** Cancels the call; the answer, should it still come, is dropped. */
