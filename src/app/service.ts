@@ -16,6 +16,12 @@ import { VERSION } from './version.ts';
 /** Calls under way may end by themselves for so long when a server stops. */
 export const DRAIN_MS = 10_000;
 
+/**
+ * A process that was told to stop has gone by then, milliseconds; the kubelet kills at 30 s, unless told. A call that
+ * hangs, in a disk that does not answer, is left to the kernel: the lock of the data folder goes with the last thread.
+ */
+const STOP_LIMIT_MS = 25_000;
+
 export const SERVICE_OPTIONS = [
   'endpoint',
   'health',
@@ -65,6 +71,7 @@ export async function runService(
 ): Promise<number> {
   if (options.failpoints !== undefined) armFailpoints(options.failpoints);
   using logger = createLogger({ level: options.logLevel, secretFields: SECRET_FIELDS });
+  using limit = new StopLimit(logger, signal);
   const { metrics, expose } = await measure(options.metricsAddress);
   await using resources = new AsyncDisposableStack();
   let service: Service | undefined;
@@ -84,8 +91,38 @@ export async function runService(
   server.replace(csiServices(service.parts, about), interceptors);
   logger.info({ version: VERSION, ...facts, address: server.address }, 'serving');
   await stopped(signal, options.untilStdinCloses);
+  limit.start();
   logger.info({}, 'stopping');
   return 0;
+}
+
+/** From the signal on, or its `start`, the process has so long to end in good order; then it ends. */
+class StopLimit implements Disposable {
+  readonly #logger: Logger;
+  readonly #signal: AbortSignal;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(logger: Logger, signal: AbortSignal) {
+    this.#logger = logger;
+    this.#signal = signal;
+    if (signal.aborted) this.start();
+    signal.addEventListener('abort', this.start, { once: true });
+  }
+
+  readonly start = () => {
+    this.#timer ??= setTimeout(() => this.#end(), STOP_LIMIT_MS);
+  };
+
+  [Symbol.dispose](): void {
+    this.#signal.removeEventListener('abort', this.start);
+    clearTimeout(this.#timer);
+  }
+
+  #end(): void {
+    this.#logger.error({}, `did not stop within ${STOP_LIMIT_MS / 1000} s: ends in the middle of what hangs`);
+    // The line is written meanwhile; to wait for that could be to wait for the same disk.
+    setTimeout(() => process.exit(1), 100);
+  }
 }
 
 async function stopped(signal: AbortSignal, untilStdinCloses: boolean): Promise<void> {
