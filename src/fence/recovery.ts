@@ -43,9 +43,9 @@ export async function recoverFrozen(
   const guards = [...new Set(entries.flatMap(({ guardLock }) => guardLock ?? []))];
   // Before the thaw: what was not under way then won't come.
   const gone = await allFree(guards);
+  if (!gone) waits?.();
   const found = await letGo(layers, journal.aside);
   if (!gone) {
-    waits?.();
     await untilFree(guards, signal);
     // Each is frozen only once: what is frozen after it was found so is somebody else's.
     const late = layers.filter((layer) => !found.has(layer));

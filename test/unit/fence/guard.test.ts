@@ -1,9 +1,13 @@
 /** The guard's end of the pipe: whatever comes through it, and however it ends, everything is thawed. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import { ExpeditedRcu } from '../../../src/fence/guard/expedited-rcu.ts';
 import { Guard, serveGuard } from '../../../src/fence/guard/guard.ts';
 import type { GuardReply, GuardRequest } from '../../../src/fence/guard/protocol.ts';
+import { isLockFree } from '../../../src/host/file-lock.ts';
+import { temporaryFolder } from '../support/rpc.ts';
 
 /** Notes what it is asked; freezes nothing. */
 class FakeGuard extends Guard {
@@ -143,4 +147,30 @@ test('the signal ends it as the agent would, with everything answered', async ()
   release();
   await served;
   expect(output.read()).toContain('"id":7');
+});
+
+describe('a guard has a share of the lock of its agent', () => {
+  const MISSING = [[{ kind: 'filesystem' as const, mountPoint: '/nowhere', devNumber: '7:99999' }]];
+
+  test('as long as any round is armed', async () => {
+    await using folder = await temporaryFolder();
+    const file = path.join(folder.path, 'agent.lock');
+    const guard = new Guard(folder.path);
+    const ask = (request: GuardRequest) => guard.handle(request, () => undefined);
+    for (const token of ['x', 'y']) await ask({ op: 'arm', token, members: [], lock: 'agent.lock' });
+    expect(await isLockFree(file)).toBe(false);
+    await ask({ op: 'thaw', token: 'x' });
+    expect(await isLockFree(file)).toBe(false);
+    expect(await guard.abandon()).toEqual(['y']);
+    expect(await isLockFree(file)).toBe(true);
+  });
+
+  test('and not when it could not be armed, nor of a file outside its folder', async () => {
+    await using folder = await temporaryFolder();
+    const guard = new Guard(folder.path);
+    const arm = guard.handle({ op: 'arm', token: 'x', members: MISSING, lock: '../../agent.lock' }, () => undefined);
+    await expect(arm).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await readdir(folder.path)).toEqual(['agent.lock']);
+    expect(await isLockFree(path.join(folder.path, 'agent.lock'))).toBe(true);
+  });
 });
