@@ -11,9 +11,9 @@ import type { Page, PageRequest } from '../core/paging.ts';
 import type { CutNode, Decision, FrozenNode, PreparedNode, RoundPlan, RoundToken, SealedPart } from '../core/round.ts';
 import type { CutRecord, Snapshot } from '../core/snapshot.ts';
 import type { Claim, NewVolume, Volume } from '../core/volume.ts';
+import { waitFor } from '../core/wait.ts';
 import type { NodeRounds } from '../fence/node-round.ts';
 import type { QuietCopies } from '../fence/quiet-copy.ts';
-import { waitFor } from '../rpc/wait-for.ts';
 import { type HealthOf, pageOfUnhealthy } from './unhealthy.ts';
 import { VolumeClaims } from './volume-claims.ts';
 

@@ -1,5 +1,5 @@
 /** A node's storage, composed: pool, fence, rounds and agent; without any network. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { LocalAgent } from '../agent/local-agent.ts';
 import { BACKENDS } from '../backends/registry.ts';
@@ -43,18 +43,24 @@ export interface NodeStorage extends AsyncDisposable {
   readonly locks: KeyedLocks;
 }
 
-/** What an earlier agent left frozen is thawed before anything else is touched (docs/design.md, invariant 5). */
+/**
+ * What an earlier agent left frozen is thawed before anything else is touched (docs/design.md, invariant 5).
+ * @param signal ends a start that waits for a guard of that agent
+ */
 export async function openStorage(
   options: OptionValues<(typeof STORAGE_OPTIONS)[number]>,
   logger: Logger,
   metrics: Metrics,
+  signal: AbortSignal,
 ): Promise<NodeStorage> {
   await using resources = new AsyncDisposableStack();
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
   // Before anything else: a second process must not thaw what the first one holds frozen.
   resources.use(await lockFile(path.join(options.dataDir, 'lock')));
   const journal = new FreezeJournal(path.join(options.dataDir, 'journal'));
-  const thawed = await recoverFrozen(journal);
+  const waits = () =>
+    logger.warn({}, 'a guard may still freeze what an earlier process was freezing: waiting for its end');
+  const thawed = await recoverFrozen(journal, { signal, waits });
   if (thawed.length > 0) logger.warn({ thawed }, 'thawed what an earlier process had left frozen');
 
   const backend = resources.use(
@@ -72,10 +78,10 @@ export async function openStorage(
       logger,
     ),
   );
-  const { guardSocket } = options;
-  const guard = resources.use(new GuardClient(guardSocket === undefined ? startGuard : () => joinGuard(guardSocket)));
+  const { open, guardLock } = await guardOf(options);
+  const guard = resources.use(new GuardClient(open));
   const observer = observeFence(logger, metrics);
-  const fence = new NodeFence(guard, journal, systemClock, observer, { expediteRcu: options.expediteRcu });
+  const fence = new NodeFence(guard, journal, systemClock, observer, { expediteRcu: options.expediteRcu, guardLock });
   const locks = new KeyedLocks();
   const node = options.nodeName;
   const budgetMs = options.fenceBudgetMs;
@@ -95,4 +101,13 @@ export async function openStorage(
     locks,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** How it is reached, and its lock. A guard of its own role does not see the data folder, and may have other agents. */
+async function guardOf({ dataDir, guardSocket }: OptionValues<'dataDir' | 'guardSocket'>) {
+  const folder = path.resolve(dataDir);
+  if (guardSocket === undefined) return { open: () => startGuard(folder), guardLock: path.join(folder, 'guard.lock') };
+  const { dev, ino } = await stat(folder, { bigint: true });
+  const guardLock = path.join(path.dirname(path.resolve(guardSocket)), `agent-${dev}-${ino}.lock`);
+  return { open: () => joinGuard(guardSocket), guardLock };
 }

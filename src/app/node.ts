@@ -29,10 +29,10 @@ export async function requireNodeMachine({ backend }: OptionValues<'backend'>): 
 
 export async function composeNode(
   options: OptionValues<(typeof NODE_OPTIONS)[number]>,
-  { logger, metrics, resources }: Surroundings,
+  { logger, metrics, resources, signal }: Surroundings,
 ): Promise<ComposedNode> {
   await sweepAbandonedRuns(logger);
-  const { backend, agent, locks } = resources.use(await openStorage(options, logger, metrics));
+  const { backend, agent, locks } = resources.use(await openStorage(options, logger, metrics, signal));
   const { nodeName: node, dataDir } = options;
   return {
     agent,

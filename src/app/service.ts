@@ -21,6 +21,12 @@ process.env.UV_THREADPOOL_SIZE ??= '64';
 /** Calls under way may end by themselves for so long when a server stops. */
 export const DRAIN_MS = 10_000;
 
+/**
+ * A process that was told to stop has gone by then, milliseconds; the kubelet kills at 30 s, unless told. A call that
+ * hangs, in a disk that does not answer, is left to the kernel: the lock of the data folder goes with the last thread.
+ */
+const STOP_LIMIT_MS = 25_000;
+
 export const SERVICE_OPTIONS = [
   'endpoint',
   'health',
@@ -49,6 +55,8 @@ export interface Surroundings {
   readonly metrics: Metrics;
   /** What the service is made of is put here, and is disposed of after the socket is closed: calls work on it. */
   readonly resources: AsyncDisposableStack;
+  /** The process is to stop: a start need not go on. */
+  readonly signal: AbortSignal;
 }
 
 export interface ServicePlan {
@@ -68,6 +76,7 @@ export async function runService(
 ): Promise<number> {
   if (options.failpoints !== undefined) armFailpoints(options.failpoints);
   const logger = createLogger({ level: options.logLevel, secretFields: SECRET_FIELDS });
+  using limit = new StopLimit(logger, signal);
   const { metrics, expose } = await measure(options.metricsAddress);
   await using resources = new AsyncDisposableStack();
   let service: Service | undefined;
@@ -82,14 +91,44 @@ export async function runService(
   });
   await using _exposed = await expose?.(ready, async () => await service?.refresh?.());
 
-  service = await compose({ logger, metrics, resources });
+  service = await compose({ logger, metrics, resources, signal });
   const { nodeLocks, facts } = service;
   const interceptors = csiInterceptors({ logger, metrics, ...(nodeLocks && { nodeLocks }) });
   server.replace(csiServices(service.parts, about), interceptors);
   logger.info({ version: VERSION, ...facts, address: server.address }, 'serving');
   await stopped(signal, options.untilStdinCloses);
+  limit.start();
   logger.info({}, 'stopping');
   return 0;
+}
+
+/** From the signal on, or its `start`, the process has so long to end in good order; then it ends. */
+class StopLimit implements Disposable {
+  readonly #logger: Logger;
+  readonly #signal: AbortSignal;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(logger: Logger, signal: AbortSignal) {
+    this.#logger = logger;
+    this.#signal = signal;
+    if (signal.aborted) this.start();
+    signal.addEventListener('abort', this.start, { once: true });
+  }
+
+  readonly start = () => {
+    this.#timer ??= setTimeout(() => this.#end(), STOP_LIMIT_MS);
+  };
+
+  [Symbol.dispose](): void {
+    this.#signal.removeEventListener('abort', this.start);
+    clearTimeout(this.#timer);
+  }
+
+  #end(): void {
+    this.#logger.error({}, `did not stop within ${STOP_LIMIT_MS / 1000} s: ends in the middle of what hangs`);
+    // The line is written meanwhile; to wait for that could be to wait for the same disk.
+    setTimeout(() => process.exit(1), 100);
+  }
 }
 
 async function stopped(signal: AbortSignal, untilStdinCloses: boolean): Promise<void> {

@@ -24,3 +24,12 @@ export async function mapLimited<T, R>(
   if (failures.length > 0) throw failures[0];
   return results;
 }
+
+/** Like Promise.all, but when one fails the others are waited for: nothing of it goes on. Then the first failure is thrown. */
+export async function allSettled<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  const outcomes = await Promise.allSettled(work);
+  return outcomes.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  });
+}

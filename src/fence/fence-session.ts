@@ -1,5 +1,6 @@
 /** One round of the fence on this node: freezes by the guard, and always ends thawed, with the guard or without it. */
 import type { Clock } from '../core/clock.ts';
+import { allSettled } from '../core/concurrency.ts';
 import type { RoundToken } from '../core/round.ts';
 import { type GuardProcess, IDLE_LIMIT_MS } from './guard/client.ts';
 import type { FencedMember } from './member.ts';
@@ -183,7 +184,8 @@ export class FenceSession {
   }
 
   async #letGo(): Promise<readonly Release[]> {
-    return await Promise.all(
+    // One that fails must not have the others closed while they are let go of.
+    return await allSettled(
       this.#own.map(async (member, place) => {
         const held = !this.#free.has(place) && (await member.letGoAnyway());
         // It freezes each only once: what is frozen after that was frozen by somebody else, or another round.
@@ -217,7 +219,7 @@ export class FenceSession {
   }
 
   async #close(thawed: boolean): Promise<void> {
-    await Promise.all(this.#own.map((member) => member.close()));
+    await allSettled(this.#own.map((member) => member.close()));
     if (thawed) await this.#listener.settled();
   }
 }

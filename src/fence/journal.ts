@@ -17,6 +17,8 @@ export interface JournalEntry {
   readonly members: readonly MemberLayers[];
   /** Value of rcu_expedited before the round raised it; absent when the round leaves it alone. */
   readonly rcuExpedited?: number;
+  /** Lock that its guard has a share of for as long as anything may be frozen by it; absent in older entries. */
+  readonly guardLock?: string;
 }
 
 const FORMAT = 2;

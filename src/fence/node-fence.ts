@@ -12,11 +12,13 @@
  * If the agent dies the guard thaws; if the guard dies or hangs the agent thaws by its own descriptors; if both die the
  * next start thaws what the journal lists (`recoverFrozen`).
  */
+import path from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import { DriverError } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { RoundToken } from '../core/round.ts';
-import { readRcuExpedited, writeRcuExpedited } from '../host/rcu.ts';
+import { waitFor } from '../core/wait.ts';
+import { BorrowedRcu } from './borrowed-rcu.ts';
 import type { FenceObserver } from './fence-observer.ts';
 import { FenceSession } from './fence-session.ts';
 import { FrozenGauge } from './frozen-gauge.ts';
@@ -31,6 +33,8 @@ const PREPARE_LIMIT_MS = 30_000;
 export interface NodeFenceOptions {
   /** Raise rcu_expedited for the window, where the kernel has it. */
   readonly expediteRcu: boolean;
+  /** Path of the lock that the guard has a share of for as long as a round may freeze anything, as seen from here. */
+  readonly guardLock: string;
 }
 
 export class NodeFence {
@@ -40,9 +44,7 @@ export class NodeFence {
   readonly #options: NodeFenceOptions;
   readonly #observer: FenceObserver;
   readonly #frozen: FrozenGauge;
-  /** rcu_expedited as it was before the first of the rounds that now run raised it. */
-  #rcuBefore: number | undefined;
-  #rcuUsers = 0;
+  readonly #rcu = new BorrowedRcu();
 
   constructor(
     guard: GuardClient,
@@ -66,16 +68,12 @@ export class NodeFence {
       throw new DriverError('failed-precondition', reason);
     }
     const guard = await this.#guard.running();
-    const rcuExpedited = await this.#rcu();
+    const rcuExpedited = this.#options.expediteRcu ? await this.#rcu.borrow() : undefined;
     const own: FencedMember[] = [];
     const failed = (reason: unknown) => this.#observer.notCleanedUp(token, reason);
     const session = new FenceSession(guard, this.#clock, token, own, {
       frozen: (members) => this.#frozen.set(token, members),
-      thawed: async (guardFailed) => {
-        if (rcuExpedited !== undefined) this.#rcuUsers--;
-        // Else the guard did. While another round runs, it is restored at the end of that one.
-        if (rcuExpedited !== undefined && guardFailed && this.#rcuUsers === 0) await writeRcuExpedited(rcuExpedited);
-      },
+      thawed: async (guardFailed) => await this.#rcu.giveBack(rcuExpedited, guardFailed),
       // What stays in the journal is thawed once more at the next start: by then it may be somebody else's freeze.
       settled: async () => await this.#journal.remove(token).catch(failed),
       failed,
@@ -85,11 +83,12 @@ export class NodeFence {
     try {
       for (const layers of members) own.push(await FencedMember.open(layers));
       const rcu = rcuExpedited === undefined ? {} : { rcuExpedited };
-      await armed(guard, { op: 'arm', token, members, ...rcu });
+      const { guardLock } = this.#options;
+      await armed(guard, { op: 'arm', token, members, lock: path.basename(guardLock), ...rcu });
       await failpoint('fence.armed');
       await writeBack(guard, token, limit.signal);
       signal.throwIfAborted();
-      await this.#journal.write({ token, members, ...rcu });
+      await this.#journal.write({ token, members, guardLock, ...rcu });
       await failpoint('fence.journaled');
       await writeBack(guard, token, limit.signal);
       signal.throwIfAborted();
@@ -101,29 +100,6 @@ export class NodeFence {
       clearTimeout(slow);
     }
   }
-
-  async #rcu(): Promise<number | undefined> {
-    if (!this.#options.expediteRcu) return undefined;
-    if (this.#rcuUsers === 0) {
-      const before = await changeableRcu();
-      if (this.#rcuUsers === 0) this.#rcuBefore = before;
-    }
-    if (this.#rcuBefore !== undefined) this.#rcuUsers++;
-    return this.#rcuBefore;
-  }
-}
-
-/**
- * The present value, when it is ours to raise. Undefined where the kernel has none, where this process may not change it
- * (a read-only /sys), and where it is raised already: whoever raised it lowers it, and we must not raise it again then.
- */
-async function changeableRcu(): Promise<number | undefined> {
-  const now = await readRcuExpedited();
-  if (now !== 0) return undefined;
-  return await writeRcuExpedited(now).then(
-    () => now,
-    () => undefined,
-  );
 }
 
 /** Waited for to its end, so that what was opened is known, and closed. Opening is quick: a guard that can't is hung. */
@@ -138,7 +114,7 @@ async function armed(guard: GuardProcess, request: Extract<GuardRequest, { op: '
 
 /** Not cut short by the caller: what is being written back keeps its filesystem busy. */
 async function writeBack(guard: GuardProcess, token: RoundToken, limit: AbortSignal): Promise<void> {
-  await orCancelled(guard.request({ op: 'writeback', token }), limit);
+  await waitFor(guard.request({ op: 'writeback', token }), { what: 'writing back', signal: limit });
 }
 
 function tooSlow(): DriverError {
@@ -146,20 +122,6 @@ function tooSlow(): DriverError {
     'aborted',
     `writing back took longer than ${PREPARE_LIMIT_MS / 1000} s; the next try finds less to write`,
   );
-}
-
-/** The wait ends with the signal; the work goes on by itself, and harms nobody. */
-async function orCancelled<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const { promise: cancelled, reject } = Promise.withResolvers<never>();
-  const cancel = () => reject(signal.reason);
-  signal.addEventListener('abort', cancel, { once: true });
-  try {
-    return await Promise.race([work, cancelled]);
-  } finally {
-    signal.removeEventListener('abort', cancel);
-    work.catch(() => undefined);
-  }
 }
 
 /** @throws DriverError aborted when the lease has run out */

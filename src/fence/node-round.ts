@@ -72,8 +72,9 @@ export class NodeRounds {
       await admitRound(plan, this.#backend);
       const targets = await pricedTargets(plan, this.#backend, this.#budgetMs);
       await failpoint('round.prepare');
-      await this.#backend.prepareCut(plan, signal);
+      // Before it is made: also what was made of it until it failed is deleted.
       undo.defer(() => this.#backend.abortCut(token));
+      await this.#backend.prepareCut(plan, signal);
       const session = await this.#prepareFence(plan, targets, signal);
       undo.defer(async () => void (await session?.end()));
       this.#rounds.assertNotEnded(token);

@@ -28,7 +28,8 @@ export class QuietCopies {
    * Runs `work` while the volume is quiet.
    * @param undo deletes what the work made, should the freeze not have held until it was done; so it must have been this
    *   work that made it
-   * @throws DriverError failed-precondition when the copy would take longer than the budget; aborted when it did not hold
+   * @throws DriverError failed-precondition when the copy would take longer than the budget; aborted when it did not hold;
+   *   whatever `undo` throws: then what the work made is still there
    */
   async whileQuiet<T>(
     volumeId: VolumeId,

@@ -3,6 +3,7 @@
  * when nobody leads them on, undone when the node stops. Which of these may be done when is in `round-state.ts`.
  */
 import type { Backend } from '../core/backend.ts';
+import { allSettled } from '../core/concurrency.ts';
 import { failpoint } from '../core/failpoint.ts';
 import type { Decision, RoundToken } from '../core/round.ts';
 import type { CutRecord } from '../core/snapshot.ts';
@@ -93,7 +94,7 @@ export class RoundEndings {
         this.#rounds.forget(token);
       }),
     );
-    for (const outcome of await Promise.allSettled(ended)) if (outcome.status === 'rejected') throw outcome.reason;
+    await allSettled(ended);
   }
 
   /** The coordinator has gone: the guard has thawed or will; what was cut and not sealed is deleted. */
@@ -117,9 +118,9 @@ export class RoundEndings {
       // Both at once: nothing stays stopped while a cut that is under way is waited for, which must not be undone.
       const thawed = round?.session?.end();
       await Promise.allSettled([thawed, round?.cutting]);
-      await thawed;
       await failpoint('round.abort');
-      await this.#pool.abortCut(token);
+      // A thaw that failed keeps no cut.
+      await allSettled<unknown>([Promise.resolve(thawed), this.#pool.abortCut(token)]);
     } finally {
       // What could not be deleted is uncommitted all the same: nobody has to wait for it.
       this.#rounds.forget(token);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { allSettled } from '../core/concurrency.ts';
 import { isErrno } from '../core/errors.ts';
 import { failpoint } from '../core/failpoint.ts';
 import { syncfs } from './libc.ts';
@@ -23,7 +24,7 @@ export async function writeFileWhole(path: string, text: string, first = DONE): 
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
     // Before the rename, or the new name could be on disk before the content is.
-    await all([writeAndSync(temporary, text), first]);
+    await allSettled([writeAndSync(temporary, text), first]);
     await failpoint('file.written');
     await rename(temporary, path);
   } catch (error) {
@@ -73,18 +74,13 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** The same of several, at the same time. */
 export async function syncFolders(paths: readonly string[]): Promise<void> {
-  await all(paths.map(syncFolder));
+  await allSettled(paths.map(syncFolder));
 }
 
 /** Puts a file's content and size on disk (fsync); any descriptor of the file will do. */
 export async function syncFile(path: string): Promise<void> {
   await using file = await open(path, constants.O_RDONLY);
   await file.sync();
-}
-
-/** Waits for all, also when one fails: nothing of it must go on when the caller undoes it. */
-async function all(work: readonly Promise<unknown>[]): Promise<void> {
-  for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
 /** Puts everything in the filesystem that holds `path` on disk (syncfs). */

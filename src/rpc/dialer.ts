@@ -1,7 +1,7 @@
+import { waitFor } from '../core/wait.ts';
 import type { Address } from './address.ts';
 import { Connection } from './connection.ts';
 import type { ExpectedServer, TlsIdentity } from './tls.ts';
-import { waitFor } from './wait-for.ts';
 
 export interface DialerTls {
   readonly identity: TlsIdentity;

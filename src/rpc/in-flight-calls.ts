@@ -23,12 +23,16 @@ export class InFlightCalls {
     for (const controller of this.#calls.keys()) controller.abort(reason);
   }
 
+  /** Resolves when all are done. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#calls.values());
+  }
+
   /** @returns true when all were done before `ms` milliseconds had passed */
-  async settled(ms: number): Promise<boolean> {
+  async settledWithin(ms: number): Promise<boolean> {
     if (this.#calls.size === 0) return true;
     using timer = timeout(ms);
-    const all = Promise.all(this.#calls.values()).then(() => true);
-    return await Promise.race([all, timer.expired.then(() => false)]);
+    return await Promise.race([this.settled().then(() => true), timer.expired.then(() => false)]);
   }
 }
 

@@ -24,7 +24,7 @@ export interface ServeOptions {
   readonly services: readonly BoundService[];
   /** From the outside in. */
   readonly interceptors: readonly Interceptor[];
-  /** Milliseconds that calls under way have to end by themselves when the server stops, and again after their signal. */
+  /** Milliseconds that calls under way have to end by themselves when the server stops, before their signal. */
   readonly drainMs: number;
   /** Only clients with a certificate are let in; absent: everybody who reaches the address. */
   readonly tls?: TlsIdentity;
@@ -38,7 +38,10 @@ const KEEPALIVE = { 'grpc.keepalive_time_ms': 10_000, 'grpc.keepalive_timeout_ms
 /** Longest time that the last answers may take to their clients, milliseconds. */
 const FAREWELL_MS = 1000;
 
-/** Disposing of it stops it gracefully: no new calls, those under way may end, then they are cancelled. */
+/**
+ * Disposing of it stops it gracefully: no new calls, those under way may end, then they are cancelled; and waited for, for as
+ * long as it takes: what they work on is disposed of next.
+ */
 export interface RpcServer extends AsyncDisposable {
   readonly address: Address;
   readonly callsInFlight: number;
@@ -136,12 +139,12 @@ function bind(server: Server, target: string, credentials: ServerCredentials, sh
 }
 
 async function drain(server: Server, inFlight: InFlightCalls, drainMs: number): Promise<void> {
-  // Refuses new calls and ends idle connections; the wait is ours, because it must be bounded.
+  // Refuses new calls and ends idle connections; the wait is ours: calls whose caller has gone count as well.
   const { promise: disconnected, resolve } = Promise.withResolvers<void>();
   server.tryShutdown(() => resolve());
-  if (!(await inFlight.settled(drainMs))) {
+  if (!(await inFlight.settledWithin(drainMs))) {
     inFlight.abort(new DriverError('unavailable', 'the driver is stopping'));
-    await inFlight.settled(drainMs);
+    await inFlight.settled();
   }
   // Answers that were just given are on their way; a client that does not take them is not waited for.
   await Promise.race([disconnected, sleep(FAREWELL_MS, undefined, { ref: false })]);

@@ -136,7 +136,7 @@ export class Rig implements AsyncDisposable {
       thinPool: 'none',
       ...options,
     };
-    return new Rig(dataDir, await openStorage(all, log, gauge), log, gauge, all.leaseMs);
+    return new Rig(dataDir, await openStorage(all, log, gauge, NEVER), log, gauge, all.leaseMs);
   }
 
   /** What the metrics say. */

@@ -24,6 +24,8 @@ import { removeNetwork } from './network.ts';
  * has 107 bytes.
  */
 const PARENT = '/var/lib/cofferdam-runs';
+/** A guard that was killed has gone by then, or its disk is stuck, milliseconds. */
+const GUARD_PATIENCE_MS = 5_000;
 const RUN_FOLDER = /^run-([A-Za-z0-9]{6})$/;
 
 export interface TemporaryRun extends AsyncDisposable {
@@ -48,7 +50,7 @@ export async function openTemporaryRun(): Promise<TemporaryRun> {
   return { folder, id: idOf(folder), workFolder, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** Cleans up after runs that were killed. Runs that still go on are left alone. */
+/** Cleans up after runs that were killed. Runs that still go on, or whose guard has not gone, are left alone. */
 export async function sweepAbandonedRuns(log: Logger): Promise<void> {
   for (const name of await runNames()) {
     if (!RUN_FOLDER.test(name)) continue;
@@ -62,7 +64,8 @@ export async function sweepAbandonedRuns(log: Logger): Promise<void> {
       await removeRun(folder);
     } catch (error) {
       if (isErrno(error, 'ENOENT')) continue; // somebody else has removed it
-      if (!hasCode(error, 'failed-precondition')) throw error; // locked: that run goes on, or is still in use
+      // Locked: that run goes on, or is still in use. Unavailable: something of it may be frozen.
+      if (!hasCode(error, 'failed-precondition') && !hasCode(error, 'unavailable')) throw error;
       log.debug({ folder, err: error }, 'left a temporary run alone');
     }
   }
@@ -82,7 +85,8 @@ async function runNames(): Promise<readonly string[]> {
 async function removeRun(folder: string): Promise<void> {
   await removeNetwork(idOf(folder));
   const dataFolders = await poolsOf(folder);
-  for (const data of dataFolders) await recoverFrozen(new FreezeJournal(path.join(data, 'journal')));
+  const signal = AbortSignal.timeout(GUARD_PATIENCE_MS);
+  for (const data of dataFolders) await recoverFrozen(new FreezeJournal(path.join(data, 'journal')), { signal });
   const below = (place: string) => place.startsWith(`${folder}/`);
   // The pools last: the volumes' images lie in them, and their own images in the folder.
   const pools = dataFolders.map((data) => path.join(data, 'pool'));

@@ -137,8 +137,13 @@ export class Cuts {
     const committed = this.#store.cut(token);
     if (committed) return committed;
     const sealed = this.#record(token, SEALED);
-    const record = decodeCut(await this.#readSealed(sealed, token), sealed, token);
-    await renameDurably(sealed, this.#record(token, COMMITTED), [this.#layout.cuts]);
+    const file = this.#record(token, COMMITTED);
+    // An earlier call may have given it its name, and failed to put that on disk.
+    const named = await exists(file);
+    const from = named ? file : sealed;
+    const record = decodeCut(await this.#readSealed(from, token), from, token);
+    if (named) await syncFolders([this.#layout.cut(token), this.#layout.cuts]);
+    else await renameDurably(sealed, file, [this.#layout.cuts]);
     this.#store.putCut(record);
     this.#open.delete(token);
     await failpoint('snapshot.committed');

@@ -5,11 +5,11 @@ import { startChild } from '../../host/child.ts';
 import { closed, type GuardLink, goneOrSoon } from './link.ts';
 import { GUARD_THREADS } from './protocol.ts';
 
-/** @throws DriverError internal when it can't be started */
-export async function startGuard(): Promise<GuardLink> {
+/** @param folder of its locks @throws DriverError internal when it can't be started */
+export async function startGuard(folder: string): Promise<GuardLink> {
   // In a process group of its own (detached): a signal to the agent's group must not take both.
   const child = await startChild(
-    [process.execPath, '--max-old-space-size=64', '--max-semi-space-size=1', moduleFile('fence/guard/main')],
+    [process.execPath, '--max-old-space-size=64', '--max-semi-space-size=1', moduleFile('fence/guard/main'), folder],
     {
       env: { UV_THREADPOOL_SIZE: String(GUARD_THREADS) },
       stdio: ['pipe', 'pipe', 'inherit'],

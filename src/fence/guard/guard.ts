@@ -6,6 +6,7 @@
  * reasons: a freeze that is stuck takes none of the agent's threads, and a freeze call that is still under way when the
  * agent dies is finished, and undone, here.
  */
+import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { type Clock, systemClock } from '../../core/clock.ts';
@@ -19,12 +20,17 @@ import { Ward } from './ward.ts';
 /** What one agent has had frozen. */
 export class Guard {
   readonly #wards = new Map<RoundToken, Ward>();
+  readonly #folder: string;
   readonly #rcu: ExpeditedRcu;
   readonly #clock: Clock;
   #abandoned = false;
 
-  /** @param rcu where there are several agents, the one that they share */
-  constructor(rcu = new ExpeditedRcu(), clock: Clock = systemClock) {
+  /**
+   * @param folder of the locks
+   * @param rcu where there are several agents, the one that they share
+   */
+  constructor(folder: string, rcu = new ExpeditedRcu(), clock: Clock = systemClock) {
+    this.#folder = folder;
     this.#rcu = rcu;
     this.#clock = clock;
   }
@@ -39,7 +45,8 @@ export class Guard {
           free: (members: readonly number[]) => tell({ token, free: members }),
           expired: () => this.#rcu.putBack(token),
         };
-        const ward = await Ward.open(request.members, this.#clock, watcher);
+        const lock = request.lock === undefined ? undefined : path.join(this.#folder, path.basename(request.lock));
+        const ward = await Ward.open(request.members, this.#clock, watcher, lock);
         if (this.#abandoned) {
           await ward.end();
           throw new Error('the agent is gone');

@@ -3,6 +3,7 @@ import { Guard, serveGuard } from './guard.ts';
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
-await serveGuard(process.stdin, process.stdout, new Guard());
+const [folder = '.'] = process.argv.slice(2);
+await serveGuard(process.stdin, process.stdout, new Guard(folder));
 // Threads of the pool may still be returning from the kernel; nothing is left to do in this process.
 process.exitCode = 0;

@@ -16,6 +16,11 @@ export type GuardRequest =
       readonly members: readonly MemberLayers[];
       /** Value to restore rcu_expedited to; absent: leave it alone. */
       readonly rcuExpedited?: number;
+      /**
+       * File in the guard's folder of locks that it has a share of from now on until nothing of the round can be frozen any
+       * more, also by a call that outlives it; absent: of an agent that does not look.
+       */
+      readonly lock?: string;
     }
   /** Write dirty pages back, outside the window. */
   | { readonly op: 'writeback'; readonly token: RoundToken }

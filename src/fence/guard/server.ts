@@ -1,11 +1,13 @@
 /** The guard as a process of its own role: serves any number of agents, each by a connection, at a unix socket. */
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import type { Logger } from '../../core/observe.ts';
 import { ExpeditedRcu } from './expedited-rcu.ts';
 import { Guard, serveGuard } from './guard.ts';
 
 export class GuardServer implements AsyncDisposable {
+  readonly #folder: string;
   readonly #logger: Logger;
   readonly #server: Server;
   readonly #stop = new AbortController();
@@ -13,7 +15,8 @@ export class GuardServer implements AsyncDisposable {
   readonly #rcu = new ExpeditedRcu();
   #agents = 0;
 
-  private constructor(logger: Logger) {
+  private constructor(folder: string, logger: Logger) {
+    this.#folder = folder;
     this.#logger = logger;
     // Half open: an agent that has gone sees our end close only when everything is undone.
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -23,9 +26,9 @@ export class GuardServer implements AsyncDisposable {
     });
   }
 
-  /** @throws SystemError when the socket can't be bound */
+  /** @param path of the socket; the locks lie beside it @throws SystemError when it can't be bound */
   static async listen(path: string, logger: Logger): Promise<GuardServer> {
-    const server = new GuardServer(logger);
+    const server = new GuardServer(dirname(path), logger);
     server.#server.listen(path);
     await once(server.#server, 'listening');
     // One that can't be accepted must not end the others' guard.
@@ -45,7 +48,7 @@ export class GuardServer implements AsyncDisposable {
   async #serve(socket: Socket, agent: number): Promise<void> {
     this.#logger.info({ agent }, 'an agent has joined');
     try {
-      const { left, cause } = await serveGuard(socket, socket, new Guard(this.#rcu), this.#stop.signal);
+      const { left, cause } = await serveGuard(socket, socket, new Guard(this.#folder, this.#rcu), this.#stop.signal);
       const reason = cause === undefined ? {} : { err: cause };
       if (left.length > 0) this.#logger.warn({ agent, rounds: left, ...reason }, 'thawed what an agent had left');
       this.#logger.info({ agent }, 'an agent has gone');

@@ -11,7 +11,9 @@
  * - Every ioctl runs on a thread; the guard's event loop always answers.
  */
 import type { Clock } from '../../core/clock.ts';
+import { allSettled } from '../../core/concurrency.ts';
 import { failpoint } from '../../core/failpoint.ts';
+import { shareLock } from '../../host/file-lock.ts';
 import { FencedMember, type MemberLayers } from '../member.ts';
 
 interface Member {
@@ -37,14 +39,15 @@ export class Ward {
   readonly #members: readonly Member[];
   readonly #clock: Clock;
   readonly #watcher: WardWatcher;
+  readonly #share: AsyncDisposable | undefined;
   #deadlineMs = Number.POSITIVE_INFINITY;
   #over = false;
   #expired = false;
   #timer: NodeJS.Timeout | undefined;
   #freezing: Promise<unknown> = Promise.resolve();
 
-  /** @param members closed with it */
-  constructor(members: readonly FencedMember[], clock: Clock, watcher: WardWatcher) {
+  /** @param members closed with it @param share let go of when nothing can be frozen any more */
+  constructor(members: readonly FencedMember[], clock: Clock, watcher: WardWatcher, share?: AsyncDisposable) {
     this.#members = members.map((layers) => ({
       layers,
       ours: false,
@@ -55,17 +58,26 @@ export class Ward {
     }));
     this.#clock = clock;
     this.#watcher = watcher;
+    this.#share = share;
   }
 
-  static async open(members: readonly MemberLayers[], clock: Clock, watcher: WardWatcher): Promise<Ward> {
-    const opened: FencedMember[] = [];
-    try {
-      for (const layers of members) opened.push(await FencedMember.open(layers));
-      return new Ward(opened, clock, watcher);
-    } catch (error) {
-      await Promise.all(opened.map((layers) => layers.close()));
-      throw error;
+  /** @param lock file that the ward has a share of until its end */
+  static async open(
+    members: readonly MemberLayers[],
+    clock: Clock,
+    watcher: WardWatcher,
+    lock?: string,
+  ): Promise<Ward> {
+    await using opened = new AsyncDisposableStack();
+    const share = lock === undefined ? undefined : opened.use(await shareLock(lock));
+    const fenced: FencedMember[] = [];
+    for (const layers of members) {
+      const member = await FencedMember.open(layers);
+      opened.defer(() => member.close());
+      fenced.push(member);
     }
+    opened.move();
+    return new Ward(fenced, clock, watcher, share);
   }
 
   async writeBack(): Promise<void> {
@@ -173,6 +185,7 @@ export class Ward {
   }
 
   async #close(): Promise<void> {
-    await Promise.all(this.#members.map(({ layers }) => layers.close()));
+    await using _share = this.#share;
+    await allSettled(this.#members.map(({ layers }) => layers.close()));
   }
 }

@@ -6,7 +6,8 @@ import { Lateness } from '../../support/lateness.ts';
 import { NodeProcess } from '../../support/node-process.ts';
 import { Rcu } from '../../support/rcu.ts';
 import { LEASE_MS, members, type RigOptions, VOLUME_BYTES } from '../../support/rig.ts';
-import { Scratch, thawIfFrozen } from '../../support/scratch.ts';
+import { eventually, Scratch, thawIfFrozen } from '../../support/scratch.ts';
+import { stallDisk, stuckWriter } from '../../support/stalled-disk.ts';
 
 /** For what must happen at the end of a lease. */
 export const SHORT_LEASE_MS = 1500;
@@ -111,6 +112,32 @@ export class Window implements AsyncDisposable {
   async expectThawedWithinLease(): Promise<void> {
     const frozenMs = await this.untilThawed();
     expect(frozenMs - 2 * this.lateness.worstMs).toBeLessThan(this.plan.leaseMs + GRACE_MS);
+  }
+
+  /** Freezes, and the call for the first member waits in the kernel for its disk. @returns what lets that go on */
+  async stickFreeze(): Promise<AsyncDisposable> {
+    const [first = '', second = ''] = this.mountPoints;
+    const disk = await stallDisk(this.scratch.path('data', 'pool'));
+    await stuckWriter(this.scratch, first);
+    this.beginFreeze().catch(() => undefined);
+    await eventually('the other is frozen', async () => {
+      const writer = this.scratch.writer(`${second}/frozen`);
+      await Promise.race([writer.done, sleep(300)]);
+      return !writer.ended;
+    });
+    return disk;
+  }
+
+  /** That the next start does not serve before the disk has gone on, and leaves nothing frozen. */
+  async expectStartWaits(disk: AsyncDisposable): Promise<void> {
+    const start = this.restart();
+    start.catch(() => undefined);
+    await sleep(2000);
+    await disk[Symbol.asyncDispose]();
+    const { log } = await start;
+    for (const mountPoint of this.mountPoints) expect(await thawIfFrozen(mountPoint)).toBe(false);
+    expect(await this.agent.call('journal')).toEqual([]);
+    expect(log).toContain('a guard may still freeze what an earlier process was freezing: waiting for its end');
   }
 
   /** As after a crash of the agent: another one opens the same data folder. */

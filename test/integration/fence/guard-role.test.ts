@@ -167,6 +167,22 @@ describe('the agent is killed', () => {
   });
 });
 
+test.each(['lives', 'is killed'])('the agent is killed while a freeze is stuck, and the guard %s', async (fate) => {
+  await using pair = await Pair.open();
+  const { window, guard } = pair;
+  await window.agent.call('prepare', window.plan);
+  const disk = await window.stickFreeze();
+  window.agent.stop();
+  if (fate === 'is killed') process.kill(guard.pid, 'SIGKILL');
+  await window.agent.kill();
+  await window.expectStartWaits(disk);
+  if (fate === 'is killed') {
+    await guard.ended();
+    await guard.restart();
+  }
+  await pair.expectNothingOfIt();
+});
+
 test('the agent is stopped past the lease: the guard thaws, and the agent refuses to cut when it goes on', async () => {
   await using pair = await Pair.open({ leaseMs: SHORT_LEASE_MS });
   const { window } = pair;

@@ -1,6 +1,4 @@
 /** The guard is killed while one of its calls is stuck in the kernel: whatever that waits for, the others don't. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { MiB } from '../../../src/core/bytes.ts';
@@ -10,11 +8,11 @@ import { startGuard } from '../../../src/fence/guard/child-link.ts';
 import { GuardClient } from '../../../src/fence/guard/client.ts';
 import { FreezeJournal } from '../../../src/fence/journal.ts';
 import { NodeFence } from '../../../src/fence/node-fence.ts';
-import { freezeFilesystem, openForFreeze, thawFilesystem } from '../../../src/host/freeze.ts';
 import { mountAt } from '../../../src/host/mount-table.ts';
 import { guardOf, NEVER } from '../../support/rig.ts';
 import { eventually, Scratch } from '../../support/scratch.ts';
-import { stateOf } from '../../support/serve.ts';
+import { stallDisk, stuckWriter } from '../../support/stalled-disk.ts';
+import { Window } from './frozen-window.ts';
 
 const LEASE_MS = 1000;
 /** Longer than any lease here: the disk is slow until the test says otherwise. */
@@ -41,8 +39,11 @@ class Stall implements AsyncDisposable {
       leaseLost: () => undefined,
       notCleanedUp: (_: string, reason: unknown) => void this.failures.push(reason),
     };
-    const guard = resources.use(new GuardClient(startGuard));
-    this.fence = new NodeFence(guard, this.journal, systemClock, observer, { expediteRcu: false });
+    const guard = resources.use(new GuardClient(() => startGuard(scratch.folder)));
+    this.fence = new NodeFence(guard, this.journal, systemClock, observer, {
+      expediteRcu: false,
+      guardLock: scratch.path('guard.lock'),
+    });
   }
 
   static async open(): Promise<Stall> {
@@ -57,14 +58,7 @@ class Stall implements AsyncDisposable {
 
   /** @returns what ends the stall */
   async stall(): Promise<AsyncDisposable> {
-    const root = await openForFreeze(this.#disk);
-    await freezeFilesystem(root.fd);
-    return {
-      [Symbol.asyncDispose]: async () => {
-        await thawFilesystem(root.fd);
-        await root.close();
-      },
-    };
+    return await stallDisk(this.#disk);
   }
 
   async prepare(mountPoints: readonly string[]) {
@@ -93,16 +87,6 @@ class Stall implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync();
   }
-}
-
-/** A write that keeps the freeze waiting for it, and does not end before the disk goes on. */
-async function stuckWriter(scratch: Scratch, mountPoint: string): Promise<void> {
-  const argv = ['if=/dev/zero', `of=${mountPoint}/stuck`, 'bs=4096', 'count=1', 'oflag=direct,dsync', 'status=none'];
-  const child = spawn('dd', argv, { stdio: 'ignore' });
-  const pid = child.pid ?? 0;
-  scratch.owns(pid);
-  await once(child, 'spawn');
-  await eventually('the writer waits for its disk', async () => (await stateOf(pid)) === 'D');
 }
 
 test.each([
@@ -135,4 +119,16 @@ test.each([
   expect(await next.end()).toMatchObject({ held: true });
   expect(await journal.list()).toEqual([]);
   expect(failures).toEqual([]);
+});
+
+test('and the agent is killed as well: the next start serves when nothing can come any more, and it is thawed', async () => {
+  await using window = await Window.open();
+  await window.agent.call('prepare', window.plan);
+  const guard = await window.agent.guard();
+  const freezing = await window.stickFreeze();
+  window.agent.stop();
+  process.kill(guard, 'SIGKILL');
+  await window.agent.kill();
+  await window.expectStartWaits(freezing);
+  await window.expectNothingOfIt();
 });

@@ -1,9 +1,13 @@
 /** The guard's end of the pipe: whatever comes through it, and however it ends, everything is thawed. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import { ExpeditedRcu } from '../../../src/fence/guard/expedited-rcu.ts';
 import { Guard, serveGuard } from '../../../src/fence/guard/guard.ts';
 import type { GuardReply, GuardRequest } from '../../../src/fence/guard/protocol.ts';
+import { isLockFree } from '../../../src/host/file-lock.ts';
+import { temporaryFolder } from '../support/rpc.ts';
 
 /** Notes what it is asked; freezes nothing. */
 class FakeGuard extends Guard {
@@ -12,7 +16,7 @@ class FakeGuard extends Guard {
   readonly #answer: (request: GuardRequest) => Promise<GuardReply>;
 
   constructor(answer: (request: GuardRequest) => Promise<GuardReply> = async () => ({ op: 'writeback' })) {
-    super();
+    super('/nowhere');
     this.#answer = answer;
   }
 
@@ -102,7 +106,7 @@ test('answers carry the id of their request, whatever the order they are ready i
 });
 
 test('a round that it does not know is thawed already', async () => {
-  const guard = new Guard();
+  const guard = new Guard('/nowhere');
   const ask = (request: GuardRequest) => guard.handle(request, () => undefined);
   expect(await ask({ op: 'thaw', token: 'x' })).toEqual({ op: 'thaw', thawedAtMs: [], heldThroughout: [] });
   await expect(ask({ op: 'writeback', token: 'x' })).rejects.toThrow('not armed');
@@ -110,7 +114,7 @@ test('a round that it does not know is thawed already', async () => {
 });
 
 test('what an agent asks for when it has gone is refused', async () => {
-  const guard = new Guard();
+  const guard = new Guard('/nowhere');
   const arm = guard.handle({ op: 'arm', token: 'x', members: [] }, () => undefined);
   expect(await guard.abandon()).toEqual([]);
   await expect(arm).rejects.toThrow('gone');
@@ -118,7 +122,7 @@ test('what an agent asks for when it has gone is refused', async () => {
 
 test('past its deadline it freezes nothing', async () => {
   let nowMs = 1000;
-  const guard = new Guard(new ExpeditedRcu(), { monotonicMs: () => nowMs, wallMs: () => 0 });
+  const guard = new Guard('/nowhere', new ExpeditedRcu(), { monotonicMs: () => nowMs, wallMs: () => 0 });
   await guard.handle({ op: 'arm', token: 'x', members: [] }, () => undefined);
   nowMs = 2000;
   const late = guard.handle({ op: 'freeze', token: 'x', deadlineMs: 1999 }, () => undefined);
@@ -143,4 +147,30 @@ test('the signal ends it as the agent would, with everything answered', async ()
   release();
   await served;
   expect(output.read()).toContain('"id":7');
+});
+
+describe('a guard has a share of the lock of its agent', () => {
+  const MISSING = [[{ kind: 'filesystem' as const, mountPoint: '/nowhere', devNumber: '7:99999' }]];
+
+  test('as long as any round is armed', async () => {
+    await using folder = await temporaryFolder();
+    const file = path.join(folder.path, 'agent.lock');
+    const guard = new Guard(folder.path);
+    const ask = (request: GuardRequest) => guard.handle(request, () => undefined);
+    for (const token of ['x', 'y']) await ask({ op: 'arm', token, members: [], lock: 'agent.lock' });
+    expect(await isLockFree(file)).toBe(false);
+    await ask({ op: 'thaw', token: 'x' });
+    expect(await isLockFree(file)).toBe(false);
+    expect(await guard.abandon()).toEqual(['y']);
+    expect(await isLockFree(file)).toBe(true);
+  });
+
+  test('and not when it could not be armed, nor of a file outside its folder', async () => {
+    await using folder = await temporaryFolder();
+    const guard = new Guard(folder.path);
+    const arm = guard.handle({ op: 'arm', token: 'x', members: MISSING, lock: '../../agent.lock' }, () => undefined);
+    await expect(arm).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await readdir(folder.path)).toEqual(['agent.lock']);
+    expect(await isLockFree(path.join(folder.path, 'agent.lock'))).toBe(true);
+  });
 });

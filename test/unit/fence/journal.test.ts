@@ -1,8 +1,10 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { FreezeJournal, type JournalEntry } from '../../../src/fence/journal.ts';
 import { recoverFrozen } from '../../../src/fence/recovery.ts';
+import { shareLock } from '../../../src/host/file-lock.ts';
 import { temporaryFolder } from '../support/rpc.ts';
 
 // A device that there is not, so that recovery has nothing to touch.
@@ -62,4 +64,44 @@ test('an entry from before the machine was last started is of no concern: no fre
   expect(await journal.list()).toEqual([]);
   expect(await recoverFrozen(journal)).toEqual([]);
   expect(await readdir(folder.path)).toEqual([]);
+});
+
+test('recovery waits for a guard that may still freeze what is listed, and forgets nothing when it is cut short', async () => {
+  await using folder = await temporaryFolder();
+  const journal = new FreezeJournal(path.join(folder.path, 'journal'));
+  const guardLock = path.join(folder.path, 'guard.lock');
+  await journal.write({ ...ENTRY, guardLock });
+  await using guard = new AsyncDisposableStack();
+  guard.use(await shareLock(guardLock));
+  const stop = new AbortController();
+  const cutShort = recoverFrozen(journal, { signal: stop.signal, waits: () => stop.abort() });
+  await expect(cutShort).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('guard') });
+  expect(await journal.list()).toHaveLength(1);
+
+  const waits = Promise.withResolvers<void>();
+  let recovered = false;
+  const recovery = recoverFrozen(journal, { waits: waits.resolve }).then(() => {
+    recovered = true;
+  });
+  await waits.promise;
+  await sleep(1000);
+  expect(recovered).toBe(false);
+  expect(await journal.list()).toHaveLength(1);
+  await guard.disposeAsync();
+  await recovery;
+  expect(await journal.list()).toEqual([]);
+});
+
+test('a lock that nobody has is waited for by nobody', async () => {
+  await using folder = await temporaryFolder();
+  const journal = new FreezeJournal(path.join(folder.path, 'journal'));
+  const guardLock = path.join(folder.path, 'guard.lock');
+  const waits = () => {
+    throw new Error('waits');
+  };
+  for (const isThere of [false, true]) {
+    if (isThere) await (await shareLock(guardLock))[Symbol.asyncDispose]();
+    await journal.write({ ...ENTRY, guardLock });
+    expect(await recoverFrozen(journal, { waits })).toEqual([]);
+  }
 });

@@ -2,33 +2,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../../src/core/clock.ts';
 import { Ward } from '../../../src/fence/guard/ward.ts';
-import type { OpenLayer } from '../../../src/fence/layer.ts';
 import { FencedMember } from '../../../src/fence/member.ts';
-
-/** In memory. @param thaws what comes of each try to let it go: true when it worked; it works from then on */
-class Layer implements OpenLayer {
-  stopped = false;
-  readonly #thaws: boolean[];
-
-  constructor(thaws: readonly boolean[] = []) {
-    this.#thaws = [...thaws];
-  }
-
-  async writeBack(): Promise<void> {}
-
-  async stop(): Promise<void> {
-    this.stopped = true;
-  }
-
-  async letGo(): Promise<boolean> {
-    if (this.#thaws.shift() === false) throw new Error('can not be thawed');
-    const held = this.stopped;
-    this.stopped = false;
-    return held;
-  }
-
-  async close(): Promise<void> {}
-}
+import { Layer } from './support/layer.ts';
 
 class Unstoppable extends Layer {
   override async stop(): Promise<void> {

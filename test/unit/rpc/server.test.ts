@@ -256,6 +256,36 @@ test('tcp works, and tells the port it got', async () => {
   await channel.client<ControllerDefinition>(service).DeleteVolume({ volumeId: 'v' }, { timeoutMs: 5000 });
 });
 
+test('a close waits for a call that does not heed its signal: it still works on what is disposed of next', async () => {
+  await using folder = await temporaryFolder();
+  const hung = Promise.withResolvers<void>();
+  const cancelled = Promise.withResolvers<void>();
+  const server = await start(
+    folder.path,
+    {
+      DeleteVolume: async (_, { signal }) => {
+        signal.addEventListener('abort', () => cancelled.resolve());
+        await hung.promise;
+        return {};
+      },
+    },
+    { drainMs: 10 },
+  );
+  using channel = connect(server.endpoint);
+  const call = channel.client<ControllerDefinition>(service).DeleteVolume({});
+  while (server.callsInFlight < 1) await sleep(5);
+  let closed = false;
+  const closing = server.close().then(() => {
+    closed = true;
+  });
+  await cancelled.promise;
+  // Far longer than drain and farewell.
+  await sleep(2500);
+  expect(closed).toBe(false);
+  hung.resolve();
+  await Promise.all([closing, call.catch(() => undefined)]);
+});
+
 test('a close lets calls end, and cancels those that do not', async () => {
   await using folder = await temporaryFolder();
   const server = await start(
