@@ -30,7 +30,6 @@ export type RigOptions = Partial<
     | 'nodeName'
     | 'backend'
     | 'guardSocket'
-    | 'poolSize'
     | 'volumeGroup'
     | 'thinPool'
     | 'leaseMs'
@@ -39,7 +38,10 @@ export type RigOptions = Partial<
     | 'overcommitRatio'
     | 'poolReserve'
   >
->;
+> & {
+  /** 2 GiB unless told. `undefined`: what the driver does without it, a plain folder on a filesystem that can reflink. */
+  readonly poolSize?: Bytes | undefined;
+};
 
 export const NODE = 'node-a';
 export const LEASE_MS = 4000;
@@ -122,11 +124,11 @@ export class Rig implements AsyncDisposable {
   static async open(dataDir: string, options: RigOptions = {}): Promise<Rig> {
     const log = new LogLines();
     const gauge = new FrozenGauge();
+    const { poolSize, ...given } = { poolSize: 2n * GiB, ...options };
     const all = {
       dataDir,
       backend: 'loop' as 'loop' | 'lvm-thin',
       nodeName: NODE,
-      poolSize: 2n * GiB,
       leaseMs: LEASE_MS,
       fenceBudgetMs: LEASE_MS,
       expediteRcu: true,
@@ -134,7 +136,8 @@ export class Rig implements AsyncDisposable {
       poolReserve: 5,
       volumeGroup: 'none',
       thinPool: 'none',
-      ...options,
+      ...given,
+      ...(poolSize !== undefined && { poolSize }),
     };
     return new Rig(dataDir, await openStorage(all, log, gauge, NEVER), log, gauge, all.leaseMs);
   }

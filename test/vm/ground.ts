@@ -67,7 +67,7 @@ async function here(disk: string, resources: AsyncDisposableStack): Promise<Plac
   return { exec: execHere, emulated: false, device };
 }
 
-async function must(exec: Ground['exec'], argv: readonly string[]): Promise<void> {
+export async function must(exec: Ground['exec'], argv: readonly string[]): Promise<void> {
   const { code, stdout, stderr } = await exec(argv, { env: { DM_DISABLE_UDEV: '1' } });
   if (code !== 0) throw new Error(`${argv.join(' ')} ended with ${code}:\n${stdout}${stderr}`);
 }

@@ -1,10 +1,14 @@
-/** The tests of the LVM backend: one after the other where they run here, spread over several machines when emulated. */
+/**
+ * The tests of the LVM backend: one after the other where they run here, spread over several machines when emulated. With
+ * them the loop backend's power cuts, which need a virtual machine as well.
+ */
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { ROOT, stream } from '../support/command.ts';
 import { addUp, complain, type Tally, verdict } from '../support/tally.ts';
 import { type Ground, openGround } from './ground.ts';
 import { runGuestTests } from './guest-tests.ts';
+import { cutPower, type PoolDisk } from './power-cuts.ts';
 
 /** A file of tests for the ground, or some of it. */
 interface Part {
@@ -34,6 +38,9 @@ const INTEGRATION: readonly Part[] = [
   { file: 'test/integration/lvm/mixed-round.ts' },
 ];
 
+/** On the most common disk; test/vm/power-cut.test.ts has more of both. */
+const POWER_CUTS = { disk: 'ext4', cuts: 2 } as const satisfies { disk: PoolDisk; cuts: number };
+
 const SANITY_MS = 900_000;
 /** Each holds 1.5 GiB of memory and works on one processor. */
 const MOST_MACHINES = 4;
@@ -45,6 +52,7 @@ export async function runLvmTier(signal: AbortSignal): Promise<Tally> {
     partRun(CONTRACT),
     sanityRun('mount'),
     sanityRun('block'),
+    () => runPowerCuts(signal),
     ...[...(emulated ? EMULATED : WHOLE), ...INTEGRATION].map(partRun),
   ]);
 }
@@ -114,4 +122,13 @@ async function runSanityThere(ground: Ground, accessType: 'mount' | 'block'): Pr
   if (code !== 0 || tally.failed > 0) console.error(`${stdout}${stderr}`);
   console.log(`  ${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
   return tally;
+}
+
+/** On a machine of its own, beside the ground's. */
+async function runPowerCuts(signal: AbortSignal): Promise<Tally> {
+  const { disk, cuts } = POWER_CUTS;
+  const start = performance.now();
+  await cutPower(disk, cuts, signal);
+  console.log(`\npower cuts\n  ✓ the loop backend, on ${disk}: ${cuts} (${Math.round(performance.now() - start)} ms)`);
+  return verdict(true);
 }
