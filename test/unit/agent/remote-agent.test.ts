@@ -65,11 +65,13 @@ test('a signal that says why it fired is believed; one that has fired asks nobod
 
 test('a deadline ends a call on both sides', async () => {
   const called = Promise.withResolvers<AbortSignal>();
+  // It does not heed the signal; a server waits for it when it is closed.
+  const end = Promise.withResolvers<never>();
   const agent = scripted(NODE, {
     prepare: async () => ({ quiescence: [] }),
     freeze: async (_token, signal) => {
       called.resolve(signal);
-      return await new Promise(() => undefined);
+      return await end.promise;
     },
   });
   await using link = await startLink(agent);
@@ -77,6 +79,7 @@ test('a deadline ends a call on both sides', async () => {
   await expect(link.remote.freeze(TOKEN, noSignal)).rejects.toMatchObject({ code: 'deadline-exceeded' });
   const there = await called.promise;
   await until(() => there.aborted);
+  end.reject(new Error('over'));
 });
 
 test('no step of a round may take longer than it can matter', async () => {
