@@ -13,7 +13,7 @@ const ROOT = path.join(import.meta.dirname, '..');
 const dist = path.resolve(process.argv[2] ?? path.join(ROOT, 'dist'));
 
 /** What runs as a program or a thread of its own. */
-const PROGRAMS = ['main', 'fence/guard/main', 'prove/load-thread', 'prove/writer-thread'];
+const PROGRAMS = ['main', 'fence/guard/main', 'mounts/mount-group-thread', 'prove/load-thread', 'prove/writer-thread'];
 
 let isReleased = false;
 const release: Plugin = {

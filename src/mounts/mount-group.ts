@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { moduleFile } from '../core/module-file.ts';
 import { checkCancelled } from './context.ts';
 import { FOLDER_BITS, isGroupOwned } from './group-owned.ts';
 import type { MountGroupThreadData } from './mount-group-thread.ts';
@@ -26,11 +26,9 @@ async function walk(tree: Omit<MountGroupThreadData, 'memory'>, signal: AbortSig
   const stop = new Int32Array(new SharedArrayBuffer(4));
   const tell = () => Atomics.store(stop, 0, 1);
   const workerData: MountGroupThreadData = { ...tree, memory: stop.buffer };
-  // `.ts` in the sources, `.js` in the build.
-  const url = new URL(`./mount-group-thread${extname(import.meta.url)}`, import.meta.url);
   signal.addEventListener('abort', tell);
   try {
-    await once(new Worker(url, { workerData, name: 'mount group' }), 'exit');
+    await once(new Worker(moduleFile('mounts/mount-group-thread'), { workerData, name: 'mount group' }), 'exit');
   } finally {
     signal.removeEventListener('abort', tell);
   }

@@ -32,8 +32,9 @@ test('the switch of the test build is off', () => {
 });
 
 test('what runs as a program or a thread of its own is where it is looked for, and all else beside main', () => {
-  const threads = readdirSync(path.join(ROOT, 'src/prove')).filter((file) => file.endsWith('-thread.ts'));
-  const programs = ['fence/guard/main.js', ...threads.map((file) => `prove/${file.replace(/ts$/, 'js')}`)];
+  const sources = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' });
+  const threads = sources.filter((file) => file.endsWith('-thread.ts'));
+  const programs = ['fence/guard/main.js', ...threads.map((file) => file.replace(/ts$/, 'js'))];
   expect(new Set(modules().filter((file) => file.includes('/')))).toEqual(new Set(programs));
   expect(modules()).toContain('main.js');
 });
