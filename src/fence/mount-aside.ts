@@ -3,7 +3,7 @@
  * leads to it, so it gets one for as long as it takes to thaw it.
  */
 import { mkdir, rmdir } from 'node:fs/promises';
-import { FS_TYPES } from '../core/volume.ts';
+import { asFsType } from '../core/volume.ts';
 import { deviceOf, isHeld } from '../host/block-device.ts';
 import { exists } from '../host/exists.ts';
 import { probeSignature } from '../host/filesystem-probe.ts';
@@ -23,7 +23,7 @@ export async function withMountAside<T>(
   const device = await deviceOf(devNumber);
   if (device === undefined || !(await isHeld(device))) return undefined;
   const signature = await probeSignature(device);
-  const fsType = FS_TYPES.find((each) => each === signature?.type);
+  const fsType = asFsType(signature?.type);
   if (fsType === undefined) return undefined;
   await mkdir(folder, { recursive: true });
   try {
