@@ -48,7 +48,7 @@ test('a loop device, a frozen mount and a process are found, and removed', async
 test('a guard whose agent died is found, and switches nothing off that is looked at only while nobody is at work', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'traces-'));
   const traces = new Traces(folder);
-  const start = `import { startGuard } from '${ROOT}/src/fence/guard/child-link.ts'; await startGuard();`;
+  const start = `import { startGuard } from '${ROOT}/src/fence/guard/child-link.ts'; await startGuard('${folder}');`;
   const agent = spawn(process.execPath, ['--input-type=module', '--eval', start], { stdio: 'inherit' });
   const childOf = () => Number(readFileSync(`/proc/${agent.pid}/task/${agent.pid}/children`, 'utf8'));
   const isGuard = (pid: number) => pid > 0 && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/guard/main.ts');
@@ -60,7 +60,9 @@ test('a guard whose agent died is found, and switches nothing off that is looked
     const ended = once(agent, 'exit');
     agent.kill('SIGKILL');
     await ended;
-    expect(await look(traces, folder)).toEqual([expect.stringMatching(`^process ${guard}: .*/fence/guard/main.ts$`)]);
+    expect(await look(traces, folder)).toEqual([
+      expect.stringMatching(`^process ${guard}: .*/fence/guard/main.ts ${folder}$`),
+    ]);
     expect(othersAtWork([])).not.toContain(guard);
   } finally {
     process.kill(guard, 'SIGKILL');

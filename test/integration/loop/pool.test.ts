@@ -5,7 +5,6 @@ import { renderTables } from '../../../src/app/roles/status.ts';
 import { inspectLoopPool } from '../../../src/backends/loop/inspect.ts';
 import { GiB, MiB } from '../../../src/core/bytes.ts';
 import { DriverError } from '../../../src/core/errors.ts';
-import { localOf } from '../../../src/core/ids.ts';
 import { run } from '../../../src/host/exec.ts';
 import { filesystemBytes } from '../../../src/host/filesystem.ts';
 import { attachLoop, detachLoop, findLoops, resizeLoop } from '../../../src/host/loop.ts';
@@ -194,23 +193,15 @@ describe('on a filesystem that can not reflink', () => {
   });
 
   test.each([
-    ['with the name of another node', async () => ({ node: 'other' })],
-    [
-      'with a record that is damaged',
-      async (scratch: Scratch) => {
-        await writeFile(scratch.path('data/pool/volumes', `${localOf(idOf('volume'))}.json`), '');
-        return {};
-      },
-    ],
-    ['with a size below its own', async () => ({ poolBytes: 600n * MiB })],
+    ['with the name of another node', { node: 'other' }],
+    ['with a size below its own', { poolBytes: 600n * MiB }],
   ])(
     'a start %s is refused, and leaves nothing mounted or attached; what is in use it leaves alone',
-    async (_, damage) => {
+    async (_, change) => {
       await using scratch = await Scratch.open();
       const { backend } = await openPool(scratch);
       const { id } = await create(backend, 'volume');
       const device = await backend.attach(id, { readOnly: false });
-      const change = await damage(scratch);
       const [mounts, loops] = [await scratch.mounts(), await scratch.loops()];
       await expect(openPool(scratch, change)).rejects.toThrow(DriverError);
       expect([await scratch.mounts(), await scratch.loops()]).toEqual([mounts, loops]);
