@@ -89,7 +89,7 @@ async function runJest(name: string, { reports, signal }: TestRun, serial: boole
   const jest = path.join(ROOT, 'node_modules/jest/bin/jest.js');
   const flags = ['--selectProjects', name, '--json', '--outputFile', report, '--ci'];
   // Tiers that share the machine's loop devices and mounts run one file at a time.
-  if (serial) flags.push('--runInBand');
+  flags.push(...(serial ? ['--runInBand'] : ['--maxWorkers', '100%']));
   using hung = new HungRun(report);
   const command = [process.execPath, '--experimental-vm-modules', '--no-warnings', jest, ...flags] as const;
   const code = await stream(command, AbortSignal.any([signal, hung.signal])).catch((error: unknown) => {

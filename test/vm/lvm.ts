@@ -1,14 +1,10 @@
-/**
- * The tests of the LVM backend: one after the other where they run here, spread over several machines when emulated. With
- * them the loop backend's power cuts, which need a virtual machine as well.
- */
+/** The tests of the LVM backend: one after the other where they run here, spread over several machines when emulated. */
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { ROOT, stream } from '../support/command.ts';
 import { addUp, complain, type Tally, verdict } from '../support/tally.ts';
 import { type Ground, openGround } from './ground.ts';
 import { runGuestTests } from './guest-tests.ts';
-import { cutPower, type PoolDisk } from './power-cuts.ts';
 
 /** A file of tests for the ground, or some of it. */
 interface Part {
@@ -26,9 +22,8 @@ const WHOLE: readonly Part[] = [
 
 /** What of it an emulated machine has time for in every run; the whole takes it hours. */
 const EMULATED: readonly Part[] = [
-  { file: 'test/prove/lvm-thin.ts', only: 'of 3 volumes', proveRounds: 3 },
-  { file: 'test/prove/lvm-thin.ts', only: 'of 8 volumes', proveRounds: 2 },
-  { file: 'test/prove/lvm-thin.ts', only: 'of 16 volumes', proveRounds: 1 },
+  { file: 'test/prove/lvm-thin.ts', only: 'of 3 volumes', proveRounds: 2 },
+  { file: 'test/prove/lvm-thin.ts', only: 'of 8 volumes', proveRounds: 1 },
   { file: 'test/fault/lvm-thin.ts', only: 'killed at round.frozen|killed at snapshot.sealed|with its guard' },
 ];
 
@@ -37,9 +32,6 @@ const INTEGRATION: readonly Part[] = [
   { file: 'test/integration/lvm/pool.ts' },
   { file: 'test/integration/lvm/mixed-round.ts' },
 ];
-
-/** On the most common disk; test/vm/power-cut.test.ts has more of both. */
-const POWER_CUTS = { disk: 'ext4', cuts: 2 } as const satisfies { disk: PoolDisk; cuts: number };
 
 const SANITY_MS = 900_000;
 /** Each holds 1.5 GiB of memory and works on one processor. */
@@ -52,7 +44,6 @@ export async function runLvmTier(signal: AbortSignal): Promise<Tally> {
     partRun(CONTRACT),
     sanityRun('mount'),
     sanityRun('block'),
-    () => runPowerCuts(signal),
     ...[...(emulated ? EMULATED : WHOLE), ...INTEGRATION].map(partRun),
   ]);
 }
@@ -122,13 +113,4 @@ async function runSanityThere(ground: Ground, accessType: 'mount' | 'block'): Pr
   if (code !== 0 || tally.failed > 0) console.error(`${stdout}${stderr}`);
   console.log(`  ${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
   return tally;
-}
-
-/** On a machine of its own, beside the ground's. */
-async function runPowerCuts(signal: AbortSignal): Promise<Tally> {
-  const { disk, cuts } = POWER_CUTS;
-  const start = performance.now();
-  await cutPower(disk, cuts, signal);
-  console.log(`\npower cuts\n  ✓ the loop backend, on ${disk}: ${cuts} (${Math.round(performance.now() - start)} ms)`);
-  return verdict(true);
 }
