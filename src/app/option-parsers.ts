@@ -31,7 +31,7 @@ export function absolutePath(value: string, field: string): string {
   return value;
 }
 
-/** Whoever reaches the CSI socket can do everything with the volumes: it is one that only its owner opens, never a port. */
+/** A socket that only its owner opens, never a port: whoever reaches it can do what the driver can. */
 export function socketPath(value: string, field: string): string {
   const address = parseAddress(field, value);
   if (address.kind === 'unix') return address.path;

@@ -67,7 +67,7 @@ export class LoopBackend extends PoolBackend {
     opened.defer(() => trash.emptied());
     const index = loadIndex(layout, opened);
     assertPoolOf(options.node, index);
-    for (const undecided of await sweep(layout, index, options.node, trash, log)) index.putSealed(undecided);
+    for (const undecided of await sweep({ layout, index, node: options.node, trash, log })) index.putSealed(undecided);
     // What a dead process had renamed or unlinked and not yet synced counts as done from here on: so it must be on disk.
     await syncFilesystem(layout.pool);
     const devices = new Devices(layout, log);

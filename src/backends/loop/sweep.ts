@@ -21,20 +21,21 @@ import type { Trash } from './trash.ts';
 /** What `writeFileDurably` leaves when the machine dies between write and rename. */
 const UNFINISHED_RECORD = /^\.vol-[a-z2-7]{26}\.json\.[0-9a-f]+\.tmp$/;
 
-/**
- * @param index what the pool was found to have
- * @returns the sealed cuts that stay, because another node decides over them
- */
-export async function sweep(
-  layout: Layout,
-  index: PoolIndex,
-  node: NodeName,
-  trash: Trash,
-  log: Logger,
-): Promise<readonly CutRecord[]> {
-  await sweepVolumes(layout, trash, log);
+export interface SweptPool {
+  readonly layout: Layout;
+  /** What the pool was found to have. */
+  readonly index: PoolIndex;
+  readonly node: NodeName;
+  readonly trash: Trash;
+  readonly log: Logger;
+}
+
+/** @returns the sealed cuts that stay, because another node decides over them */
+export async function sweep(pool: SweptPool): Promise<readonly CutRecord[]> {
+  const { layout, trash, log } = pool;
+  await sweepVolumes(pool);
   await failpoint('sweep.volumes');
-  const undecided = await sweepCuts(layout, index, node, trash, log);
+  const undecided = await sweepCuts(pool);
   await failpoint('sweep.cuts');
   await sweepDevices(layout, log);
   await trash.emptyLeftovers();
@@ -42,7 +43,7 @@ export async function sweep(
 }
 
 /** An image without its record was never acknowledged, or its deletion was. */
-async function sweepVolumes(layout: Layout, trash: Trash, log: Logger): Promise<void> {
+async function sweepVolumes({ layout, trash, log }: SweptPool): Promise<void> {
   const names = new Set(await readdir(layout.volumes));
   for (const name of names) {
     if (UNFINISHED_RECORD.test(name)) await rm(path.join(layout.volumes, name), { force: true });
@@ -61,13 +62,7 @@ async function sweepVolumes(layout: Layout, trash: Trash, log: Logger): Promise<
 }
 
 /** A cut without a commit: see `Backend.sealCut` for the one kind that stays. */
-async function sweepCuts(
-  layout: Layout,
-  index: PoolIndex,
-  node: NodeName,
-  trash: Trash,
-  log: Logger,
-): Promise<readonly CutRecord[]> {
+async function sweepCuts({ layout, index, node, trash, log }: SweptPool): Promise<readonly CutRecord[]> {
   const undecided: CutRecord[] = [];
   for (const token of await readdir(layout.cuts)) {
     if (!isRoundToken(token)) continue;

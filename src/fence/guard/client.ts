@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { DriverError } from '../../core/errors.ts';
 import type { RoundToken } from '../../core/round.ts';
 import type { GuardLink } from './link.ts';
-import type { GuardReply, GuardRequest, ReplyLine } from './protocol.ts';
+import { type GuardReply, type GuardRequest, parseLine, type ReplyLine } from './protocol.ts';
 
 /** With nothing frozen nobody waits for its answer: a guard that takes longer than this hangs, or is stopped. */
 export const IDLE_LIMIT_MS = 5_000;
@@ -138,7 +138,7 @@ export class GuardProcess {
   }
 
   #receive(text: string): void {
-    const line = parse(text);
+    const line = parseLine<ReplyLine>(text);
     if (!line) return;
     if ('free' in line) {
       this.#listeners.get(line.token)?.free(line.free);
@@ -172,15 +172,6 @@ export class GuardProcess {
     this.#lose();
     for (const { answered } of this.#waiting.values()) answered.resolve(false);
     this.#waiting.clear();
-  }
-}
-
-/** Undefined for half a line: the guard died while it wrote. */
-function parse(text: string): ReplyLine | undefined {
-  try {
-    return JSON.parse(text) as ReplyLine;
-  } catch {
-    return undefined;
   }
 }
 

@@ -14,7 +14,15 @@ import { isErrno, messageOf } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { RoundToken } from '../../core/round.ts';
 import { ExpeditedRcu } from './expedited-rcu.ts';
-import type { GuardEvent, GuardFailure, GuardReply, GuardRequest, ReplyLine, RequestLine } from './protocol.ts';
+import {
+  type GuardEvent,
+  type GuardFailure,
+  type GuardReply,
+  type GuardRequest,
+  parseLine,
+  type ReplyLine,
+  type RequestLine,
+} from './protocol.ts';
 import { Ward } from './ward.ts';
 
 /** What one agent has had frozen. */
@@ -126,7 +134,7 @@ export async function serveGuard(
   try {
     const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY, ...(signal && { signal }) });
     for await (const line of lines) {
-      const request = parse(line);
+      const request = parseLine<RequestLine>(line);
       if (!request) continue;
       const handled = guard.handle(request, answer).then(
         (ok) => answer({ id: request.id, ok }),
@@ -148,13 +156,4 @@ export async function serveGuard(
 
 function failureOf(error: unknown): GuardFailure {
   return { code: isErrno(error, 'EBUSY') ? 'EBUSY' : 'FAILED', message: messageOf(error) };
-}
-
-/** Undefined for half a line: the agent died while it wrote. */
-function parse(line: string): RequestLine | undefined {
-  try {
-    return JSON.parse(line) as RequestLine;
-  } catch {
-    return undefined;
-  }
 }

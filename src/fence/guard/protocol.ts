@@ -58,3 +58,12 @@ export type ReplyLine =
   | { readonly id: number; readonly ok: GuardReply }
   | { readonly id: number; readonly failed: GuardFailure }
   | GuardEvent;
+
+/** Undefined for half a line: whoever was at the other end died while it wrote. */
+export function parseLine<Line extends RequestLine | ReplyLine>(text: string): Line | undefined {
+  try {
+    return JSON.parse(text) as Line;
+  } catch {
+    return undefined;
+  }
+}
